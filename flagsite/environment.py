@@ -1,0 +1,83 @@
+"""Reads the process environment, typed, once: settings.py asks here and nothing else does."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable's value; without a default, a missing one stops the start with its name."""
+    value = os.environ.get(name, "")
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set, and it has no default")
+    return default
+
+
+def flag(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if value == "":
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}, expected one of 1, true, yes, on, 0, false, no, off")
+
+
+def integer(name: str, default: int, *, at_least: int = 0) -> int:
+    value = text(name, str(default))
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}, expected a whole number") from None
+    if number < at_least:
+        raise ImproperlyConfigured(f"{name} is {number}, expected at least {at_least}")
+    return number
+
+
+def seconds(name: str, default: float) -> timedelta:
+    value = text(name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}, expected a number of seconds") from None
+    if not 0 < number < 10**9:
+        raise ImproperlyConfigured(f"{name} is {value!r}, expected a positive number of seconds")
+    return timedelta(seconds=number)
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A list separated by commas; empty entries are dropped."""
+    return [part.strip() for part in text(name, default or ",").split(",") if part.strip()]
+
+
+def path(name: str, default: Path) -> Path:
+    return Path(text(name, str(default))).expanduser().resolve()
+
+
+def database(name: str) -> dict[str, object]:
+    """Django's settings for `postgresql://user:password@host:port/name?option=value`.
+
+    A host that is a folder (`?host=/run/postgresql`) names a Unix socket, as libpq has it.
+    """
+    address = urlsplit(text(name))
+    if address.scheme not in {"postgresql", "postgres"} or len(address.path) < 2:
+        raise ImproperlyConfigured(
+            f"{name} is not an address of PostgreSQL, expected postgresql://user:password@host:port/name"
+        )
+    options = dict(part.partition("=")[::2] for part in address.query.split("&") if part)
+    options = {key: unquote(value) for key, value in options.items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(address.path[1:]),
+        "USER": unquote(address.username or ""),
+        "PASSWORD": unquote(address.password or ""),
+        "HOST": options.pop("host", unquote(address.hostname or "")),
+        "PORT": str(address.port or ""),
+        "OPTIONS": options,
+    }

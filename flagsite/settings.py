@@ -1,0 +1,218 @@
+"""Every setting, read once from the environment; docs/configuration.md describes each variable."""
+
+import sys
+from pathlib import Path
+
+from flagsite import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+FLAGSITE_HOME = env.path("FLAGSITE_HOME", BASE_DIR / ".flagsite")
+
+# bin/up sets FLAGSITE_DEVELOPMENT=1 on a laptop; production is what remains when nothing is said.
+DEVELOPMENT = env.flag("FLAGSITE_DEVELOPMENT", default=False)
+DEBUG = False
+SECRET_KEY = env.text("FLAGSITE_SECRET_KEY")
+ALLOWED_HOSTS = env.names("FLAGSITE_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("FLAGSITE_TRUSTED_ORIGINS")
+
+DATABASES = {
+    "default": {
+        **env.database("DATABASE_URL"),
+        # Threads of a web process keep their connection; a dead one is noticed before it is used.
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": "3",
+    **DATABASES["default"]["OPTIONS"],  # type: ignore[dict-item]
+}
+REDIS_URL = env.text("REDIS_URL")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "channels",
+    "simple_history",
+    "django_htmx",
+    "audit",
+    "flags",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "flagsite.content_security.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "flagsite.urls"
+ASGI_APPLICATION = "flagsite.asgi.application"
+WSGI_APPLICATION = "flagsite.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = FLAGSITE_HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if not DEVELOPMENT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEVELOPMENT
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Who may sign in -------------------------------------------------------------------------
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+# --- Transport security: on unless this is a laptop ------------------------------------------
+FLAGSITE_HTTPS = env.flag("FLAGSITE_HTTPS", default=not DEVELOPMENT)
+SECURE_SSL_REDIRECT = FLAGSITE_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = FLAGSITE_HTTPS
+CSRF_COOKIE_SECURE = FLAGSITE_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if FLAGSITE_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = FLAGSITE_HTTPS
+SECURE_HSTS_PRELOAD = FLAGSITE_HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Events and their effects ----------------------------------------------------------------
+# What happens when something changes: for each committed event, each of these is called in order
+# of the stream's versions. Outbox rows carry the name, so a name is never changed; the queue says
+# which Celery worker runs it.
+EVENT_SUBSCRIBERS = {
+    "broadcast": {"calls": "flags.websockets.broadcast.send_hint", "queue": "broadcast"},
+    "deliveries": {"calls": "flags.live.deliveries.open_delivery", "queue": "default"},
+}
+# How often beat looks for outbox rows whose wake-up was lost.
+OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
+# How long a save may wait for a row that another save holds, before it answers 503.
+LOCK_TIMEOUT = env.seconds("FLAGSITE_LOCK_TIMEOUT_SECONDS", 2)
+# How often every process compares what it holds with the database, so that a lost hint costs
+# seconds, not correctness.
+TRUTH_CHECK = env.seconds("FLAGSITE_TRUTH_CHECK_SECONDS", 3)
+# SDK keys: how soon a revocation that lost its hint is noticed. The contract is two seconds.
+KEY_REFRESH = env.seconds("FLAGSITE_KEY_REFRESH_SECONDS", 1)
+
+# --- Celery ----------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 60,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(FLAGSITE_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    f"sweep-outbox-{queue}": {
+        "task": "audit.tasks.deliver",
+        "schedule": OUTBOX_SWEEP,
+        "args": [queue],
+        # A sweep that waited longer than this is as good as the next one.
+        "options": {"queue": queue, "expires": OUTBOX_SWEEP.total_seconds() * 2},
+    }
+    for queue in sorted({subscriber["queue"] for subscriber in EVENT_SUBSCRIBERS.values()})
+}
+
+# --- Channels --------------------------------------------------------------------------------
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2, "socket_timeout": 10}],
+            "prefix": "flagsite",
+            # Hints are worth nothing after the truth check has run.
+            "expiry": 10,
+            "capacity": 1000,
+        },
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- Management API --------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "flags.management_api.authentication.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "flags.management_api.errors.problem_response",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Flagsite management API",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+# --- Logs ------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}
+    },
+    "root": {"handlers": ["console"], "level": env.text("FLAGSITE_LOG_LEVEL", "INFO")},
+}
