@@ -1,6 +1,11 @@
-"""Reads the process environment, typed, once: settings.py asks here and nothing else does."""
+"""Reads the process environment, typed, once: settings.py asks here and nothing else does.
+
+While `bin/up` runs, FLAGSITE_HOME/environment says what it gave its processes, so that
+`manage.py` in a second shell works on the same data. What a process has been given itself wins.
+"""
 
 import os
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,18 +13,34 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("FLAGSITE_HOME") or BASE_DIR / ".flagsite").expanduser().resolve()
+
+
+def left_by_up(home: Path) -> dict[str, str]:
+    """The variables of the `bin/up` that runs on this data folder; none when none does."""
+    try:
+        lines = shlex.split((home / "environment").read_text(), comments=True)
+    except FileNotFoundError:
+        return {}
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+VARIABLES = {**left_by_up(HOME), **os.environ}
+
+
 def text(name: str, default: str | None = None) -> str:
     """The variable's value; without a default, a missing one stops the start with its name."""
-    value = os.environ.get(name, "")
+    value = VARIABLES.get(name, "")
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set, and it has no default")
+        raise ImproperlyConfigured(f"{name} is not set, and it has no default (bin/up sets it)")
     return default
 
 
 def flag(name: str, default: bool) -> bool:
-    value = os.environ.get(name, "").strip().lower()
+    value = VARIABLES.get(name, "").strip().lower()
     if value == "":
         return default
     if value in {"1", "true", "yes", "on"}:
