@@ -82,9 +82,7 @@ def reachable_copy(installation: Path, version: str, account: Account | None) ->
     return copy
 
 
-def run_as(
-    account: Account | None, command: list[str | Path], **options: str
-) -> subprocess.CompletedProcess[str]:
+def run_as(account: Account | None, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
     """Run a short command as the account, its output captured, in a folder all may be in."""
     return subprocess.run(
         command,
@@ -94,5 +92,4 @@ def run_as(
         cwd="/",
         capture_output=True,
         text=True,
-        **options,
     )

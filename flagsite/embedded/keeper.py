@@ -12,6 +12,7 @@ whatever it watches.
 """
 
 import argparse
+import contextlib
 import os
 import select
 import signal
@@ -108,10 +109,8 @@ def stop(program: subprocess.Popen[bytes], stop_signal: signal.Signals, grace: f
         code = program.wait(timeout=grace)
     except subprocess.TimeoutExpired:
         code = -signal.SIGKILL
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(program.pid, signal.SIGKILL)  # whatever of its group did not leave with it
-    except (ProcessLookupError, PermissionError):
-        pass
     program.wait()
     return code
 
