@@ -43,7 +43,7 @@ class Processes:
                 *(*python, "uvicorn", "flagsite.asgi:application"),
                 *("--host", self.host, "--port", str(self.port)),
                 *("--workers", str(self.web_processes)),
-                *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets"),
+                *("--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"),
                 *("--ws-max-size", str(WEBSOCKET_FRAME_BYTES)),
                 *("--ws-ping-interval", str(PING_EVERY_SECONDS)),
                 *("--ws-ping-timeout", str(PONG_WITHIN_SECONDS)),
