@@ -1,0 +1,1 @@
+"""The product: what can be changed, and every door to it."""

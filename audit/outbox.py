@@ -1,0 +1,90 @@
+"""Delivering: each subscriber gets each event of a stream, in order, at least once.
+
+A failing subscriber holds back only its own queue of that one stream; the entry is tried again
+with growing pauses for as long as it takes.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from audit.models import OutboxEntry
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+def deliver(queue: str) -> int:
+    """Hand every due entry of this queue's subscribers over; how many were delivered."""
+    delivered = 0
+    names = [name for name, row in settings.EVENT_SUBSCRIBERS.items() if row["queue"] == queue]
+    while True:
+        batch = sum(_deliver_stream(name, stream) for name, stream in _due(names))
+        delivered += batch
+        if batch == 0:
+            return delivered
+
+
+def _due(names: list[str]) -> list[tuple[str, str]]:
+    """(subscriber, stream) pairs whose oldest entry may be tried now."""
+    heads = (
+        OutboxEntry.objects.filter(subscriber__in=names)
+        .order_by("subscriber", "stream", "version")
+        .distinct("subscriber", "stream")
+        .values_list("subscriber", "stream", "not_before")
+    )
+    now = timezone.now()
+    return [
+        (subscriber, stream)
+        for subscriber, stream, not_before in heads
+        if not_before is None or not_before <= now
+    ]
+
+
+def _deliver_stream(subscriber: str, stream: str) -> int:
+    """Deliver a batch of one subscriber's entries of one stream in order of version.
+
+    Whoever holds the oldest entry's row lock is the one who delivers; everybody else leaves.
+    """
+    call = import_string(settings.EVENT_SUBSCRIBERS[subscriber]["calls"])
+    try:
+        with transaction.atomic():
+            entries = list(
+                OutboxEntry.objects.filter(subscriber=subscriber, stream=stream)
+                .order_by("version")
+                .select_for_update(nowait=True, of=("self",))
+                .select_related("event")[:BATCH]
+            )
+            delivered = 0
+            for entry in entries:
+                try:
+                    with transaction.atomic():
+                        call(entry.event)
+                except Exception as error:
+                    _put_back(entry, error, now=timezone.now())
+                    break
+                entry.delete()
+                delivered += 1
+            return delivered
+    except (OperationalError, DatabaseError) as error:
+        if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_not_available
+            return 0
+        raise
+
+
+def _put_back(entry: OutboxEntry, error: Exception, *, now: datetime) -> None:
+    entry.attempts += 1
+    entry.not_before = now + min(LONGEST_PAUSE, timedelta(seconds=2 ** min(entry.attempts - 1, 10)))
+    entry.last_error = f"{type(error).__name__}: {error}"[:2000]
+    entry.save(update_fields=["attempts", "not_before", "last_error"])
+    logger.warning(
+        "outbox.delivery_failed",
+        extra={"event": str(entry.event_id), "subscriber": entry.subscriber, "attempt": entry.attempts},
+        exc_info=error,
+    )

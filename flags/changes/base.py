@@ -1,0 +1,200 @@
+"""What a change is: a small frozen value with a `perform`, registered by the kind of its event.
+
+A change can be stored as JSON and performed later: as a request, on a schedule, as a dry run. Its
+JSON carries the project, the kind and the schema's number:
+`{"kind": "flag.switched", "schema": 1, "project": "demo", "environment": …}`.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from django.db import models
+from msgspec import UNSET, UnsetType
+
+from audit.facts import Actor, Effect
+from flags import access
+from flags.access import Action
+from flags.errors import Invalid, NotFound, StaleChange
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment, User
+
+__all__ = ["ALL_ENVIRONMENTS", "UNSET", "Change", "Effect", "Scope", "UnsetType", "change"]
+
+ALL_ENVIRONMENTS = "*"
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of all changes; each names its project by key."""
+
+    kind: ClassVar[str]
+    schema: ClassVar[int] = 1
+    needs: ClassVar[Action] = Action.EDIT
+    # Changes to the site itself (creating a project, an account) are judged without a project.
+    on_site: ClassVar[bool] = False
+
+    project: str
+
+    def touches(self) -> Sequence[str]:
+        """Keys of the environments it may alter, or (ALL_ENVIRONMENTS,)."""
+        return ()
+
+    def perform(self, scope: "Scope") -> list[Effect]:
+        """Save the rows and say what came of it. Called by `apply` alone, under its locks."""
+        raise NotImplementedError
+
+    def undo(self, effects: Sequence[Effect]) -> "list[Change] | None":
+        """The changes that take this one back, given what it did; None when there is no way back."""
+        raise NotImplementedError
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "schema": self.schema, **msgspec.to_builtins(self)}
+
+
+C = TypeVar("C", bound=type[Change])
+KINDS: dict[str, type[Change]] = {}
+
+
+def change(kind: str) -> Callable[[C], C]:
+    """Registers a change under the kind of its event, `noun.past`."""
+
+    def register(cls: C) -> C:
+        if kind in KINDS:
+            raise ValueError(f"{kind} is registered twice: {KINDS[kind].__name__} and {cls.__name__}")
+        cls.kind = kind
+        KINDS[kind] = cls
+        return cls
+
+    return register
+
+
+def from_json(stored: object) -> Change:
+    """The change that `as_json` stored, in this release or an earlier one.
+
+    Raises Invalid for anything else, an unknown kind included: a worker of an older release puts
+    such a change back rather than guess.
+    """
+    if not isinstance(stored, dict):
+        raise Invalid.at("", f"expected a change as an object, got {type(stored).__name__}")
+    fields = dict(stored)
+    kind, schema = fields.pop("kind", None), fields.pop("schema", None)
+    cls = KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise Invalid.at("kind", f"expected a registered kind of change, got {kind!r}")
+    if schema != cls.schema:
+        raise Invalid.at("schema", f"expected {cls.schema} for {kind}, got {schema!r}")
+    try:
+        return msgspec.convert(fields, cls)
+    except msgspec.ValidationError as error:
+        raise Invalid.at(kind or "", str(error)) from error
+
+
+@dataclass
+class Scope:
+    """What `perform` works on: the locked project, its touched environments, who acts and when."""
+
+    project: Project | None
+    environments: dict[str, Environment]
+    actor: Actor
+    reason: str
+    now: datetime
+    submission: uuid.UUID = field(default_factory=uuid.uuid4)
+    # Environments that came into being in this submit: nobody can have approved anything in them.
+    exempt_from_approval: set[str] = field(default_factory=set)
+
+    def the_project(self) -> Project:
+        assert self.project is not None, "a change on the site has no project"
+        return self.project
+
+    def environment(self, key: str) -> Environment:
+        return self.environments[key]
+
+    def flag(self, key: str) -> Flag:
+        return _found(
+            Flag.objects.filter(project=self.project, key=key), f"flag {key} in {self._named()}"
+        )
+
+    def segment(self, key: str) -> Segment:
+        return _found(
+            Segment.objects.filter(project=self.project, key=key), f"segment {key} in {self._named()}"
+        )
+
+    def user(self, username: str) -> User:
+        return _found(User.objects.filter(username=username), f"account {username}")
+
+    def configurations(self, flag: Flag) -> list[FlagConfiguration]:
+        """The flag's configuration in each touched environment, in the environments' order."""
+        rows = FlagConfiguration.objects.filter(
+            flag=flag, environment__in=self.environments.values()
+        )
+        return list(rows.select_related("environment").order_by("environment__position", "pk"))
+
+    def _named(self) -> str:
+        return self.the_project().key
+
+    def require_site_administrator(self) -> None:
+        """Raises Denied unless the actor may administer the whole site."""
+        access.require(self.actor, Action.ADMINISTER, None)
+
+    def create(self, row: models.Model) -> None:
+        self._explained(row)
+        row.save(force_insert=True)
+
+    def save(self, row: models.Model, *fields: str) -> None:
+        self._explained(row)
+        row.save(update_fields=fields)
+
+    def edit(
+        self,
+        row: "Project | Environment | Flag | Segment",
+        values: dict[str, Any],
+        *,
+        expected_revision: int | None,
+    ) -> bool:
+        """Set the values that were given (not UNSET); whether any of them was new to the row.
+
+        Raises StaleChange when the row is no longer at the revision its editor saw.
+        """
+        if expected_revision is not None and row.revision != expected_revision:
+            raise StaleChange(
+                f"{row.key} is at revision {row.revision}, expected {expected_revision}: "
+                "somebody edited it meanwhile"
+            )
+        new = {
+            name: value
+            for name, value in values.items()
+            if value is not UNSET and getattr(row, name) != value
+        }
+        if not new:
+            return False
+        for name, value in new.items():
+            setattr(row, name, value)
+        row.revision += 1
+        if isinstance(row, Flag | Segment):
+            row.changed_at = self.now
+            new["changed_at"] = self.now
+        self.save(row, "revision", *new)
+        return True
+
+    def delete(self, row: models.Model) -> None:
+        self._explained(row)
+        row.delete()
+
+    def _explained(self, row: models.Model) -> None:
+        """Who, when and why, for the row copy that simple-history keeps."""
+        person = self.actor.kind == "person"
+        row._history_user = User.objects.filter(pk=self.actor.id).first() if person else None  # type: ignore[attr-defined]
+        row._history_date = self.now  # type: ignore[attr-defined]
+        row._change_reason = self.reason or None  # type: ignore[attr-defined]
+
+
+M = TypeVar("M", bound=models.Model)
+
+
+def _found(rows: "models.QuerySet[M]", what: str) -> M:
+    row = rows.first()
+    if row is None:
+        raise NotFound(f"there is no {what}")
+    return row

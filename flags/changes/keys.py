@@ -1,0 +1,171 @@
+"""SDK keys and API tokens: made and revoked. A change holds the hash, never the secret."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from flags.access import Action
+from flags.changes.base import Change, Effect, Scope, change
+from flags.errors import Denied, Invalid, NotFound
+from flags.models import ApiToken, SdkKey
+from flags.models.secrets import Secret
+
+
+def key_facts(key: SdkKey) -> dict[str, Any]:
+    return {"environment": key.environment.key, "kind": key.kind, "name": key.name}
+
+
+def token_facts(token: ApiToken) -> dict[str, Any]:
+    return {
+        "user": str(token.user_id),
+        "name": token.name,
+        "scopes": token.scopes,
+        "expires_at": token.expires_at and token.expires_at.isoformat(),
+    }
+
+
+@change("sdk_key.created")
+class CreateSdkKey(Change):
+    """Let apps read an environment by a key whose secret its maker has seen."""
+
+    needs = Action.ADMINISTER
+
+    environment: str
+    key_kind: Literal["server", "client"]
+    public_id: str
+    hash: str
+    name: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        secret: Secret,
+        *,
+        project: str,
+        environment: str,
+        key_kind: Literal["server", "client"],
+        name: str = "",
+    ) -> "CreateSdkKey":
+        return cls(
+            project=project,
+            environment=environment,
+            key_kind=key_kind,
+            public_id=secret.public_id,
+            hash=secret.hash,
+            name=name,
+        )
+
+    def touches(self) -> Sequence[str]:
+        return (self.environment,)
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        key = SdkKey(
+            environment=scope.environment(self.environment),
+            kind=self.key_kind,
+            name=self.name,
+            public_id=self.public_id,
+            hash=self.hash,
+            created_at=scope.now,
+        )
+        scope.create(key)
+        return [Effect(self.kind, f"sdk_key:{key.public_id}", None, key_facts(key))]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return [RevokeSdkKey(project=self.project, public_id=self.public_id)]
+
+
+@change("sdk_key.revoked")
+class RevokeSdkKey(Change):
+    """Refuse a key from now on, on connections that are open too. There is no way back."""
+
+    needs = Action.ADMINISTER
+
+    public_id: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        key = (
+            SdkKey.objects.filter(environment__project=scope.project, public_id=self.public_id)
+            .select_related("environment")
+            .first()
+        )
+        if key is None:
+            raise NotFound(f"there is no SDK key {self.public_id} in {self.project}")
+        if key.revoked_at is not None:
+            return []
+        key.revoked_at = scope.now
+        scope.save(key, "revoked_at")
+        return [Effect(self.kind, f"sdk_key:{key.public_id}", key_facts(key), None)]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return None
+
+
+@change("api_token.created")
+class CreateApiToken(Change):
+    """Let a program act in a person's name; everybody may make tokens for themselves alone."""
+
+    on_site = True
+    needs = Action.VIEW
+
+    project: str = ""
+    username: str
+    public_id: str
+    hash: str
+    scopes: list[Literal["read", "write", "admin"]]
+    name: str = ""
+    expires_at: datetime | None = None
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = scope.user(self.username)
+        _require_own(scope, str(user.pk))
+        if not self.scopes:
+            raise Invalid.at("scopes", "expected at least one of read, write, admin, got none")
+        if self.expires_at is not None and self.expires_at <= scope.now:
+            raise Invalid.at("expires_at", "expected an instant to come, got one that has passed")
+        token = ApiToken(
+            user=user,
+            name=self.name,
+            public_id=self.public_id,
+            hash=self.hash,
+            scopes=sorted(set(self.scopes)),
+            created_at=scope.now,
+            expires_at=self.expires_at,
+        )
+        scope.create(token)
+        return [Effect(self.kind, f"api_token:{token.public_id}", None, token_facts(token))]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return [RevokeApiToken(public_id=self.public_id)]
+
+
+@change("api_token.revoked")
+class RevokeApiToken(Change):
+    """Refuse a token from now on. There is no way back."""
+
+    on_site = True
+    needs = Action.VIEW
+
+    project: str = ""
+    public_id: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        token = ApiToken.objects.filter(public_id=self.public_id).first()
+        if token is None:
+            raise NotFound(f"there is no API token {self.public_id}")
+        _require_own(scope, str(token.user_id))
+        if token.revoked_at is not None:
+            return []
+        token.revoked_at = scope.now
+        scope.save(token, "revoked_at")
+        return [Effect(self.kind, f"api_token:{token.public_id}", token_facts(token), None)]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return None
+
+
+def _require_own(scope: Scope, user_id: str) -> None:
+    """A token may not make or revoke tokens: one that leaked could outlive its own revocation."""
+    if scope.actor.token is not None:
+        raise Denied("an API token cannot make or revoke tokens; sign in to do it")
+    if scope.actor.id != user_id:
+        scope.require_site_administrator()

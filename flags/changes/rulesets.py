@@ -1,0 +1,131 @@
+"""From saved rows to effects on rulesets: the same steps for every change that alters a flag."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsonschema
+
+from audit.facts import Effect
+from flagengine import Problem, problems_in_flag
+from flags.changes.base import Scope
+from flags.errors import Invalid
+from flags.models import Flag, FlagConfiguration
+from flags.snapshots import Entry, flag_entry, typed
+
+
+def entries_of(flag: Flag, configurations: Sequence[FlagConfiguration]) -> dict[str, Entry]:
+    """Environment key → the flag's entry in that ruleset, before a change touches anything."""
+    return {
+        configuration.environment.key: flag_entry(flag, configuration)
+        for configuration in configurations
+    }
+
+
+def settle(
+    scope: Scope,
+    kind: str,
+    flag: Flag,
+    configurations: Sequence[FlagConfiguration],
+    before: dict[str, Entry],
+) -> list[Effect]:
+    """Save each configuration whose entry is another one now, with its version grown by one.
+
+    Refuses an entry that breaks the contract. A configuration whose entry is what it was is not
+    written and has no effect.
+    """
+    effects = []
+    for configuration in configurations:
+        environment = configuration.environment.key
+        old = before[environment]
+        new = flag_entry(flag, configuration)
+        if new == old and _same_types(new, old):
+            continue
+        if problems := problems_in_flag(new):
+            raise Invalid(problems)
+        configuration.version += 1
+        configuration.changed_at = scope.now
+        scope.save(
+            configuration,
+            "version",
+            "enabled",
+            "off_variation",
+            "prerequisites",
+            "targets",
+            "rules",
+            "fallthrough",
+            "changed_at",
+        )
+        after = flag_entry(flag, configuration)
+        effects.append(flag_effect(kind, environment, flag, old, after))
+    return effects
+
+
+def flag_effect(
+    kind: str, environment: str, flag: Flag, before: Entry | None, after: Entry | None
+) -> Effect:
+    return Effect(
+        kind=kind,
+        subject=f"flag:{flag.key}",
+        before=before,
+        after=after,
+        environment=environment,
+        delta=({"kind": "flag", "key": flag.key, "value": after},),
+    )
+
+
+def checked_variations(
+    variations: Sequence[dict[str, Any]], type_: str, json_schema: Any
+) -> list[dict[str, Any]]:
+    """The variations as they are stored; raises Invalid with the place of each fault.
+
+    The shape and the types of values are the engine's to judge (`settle` asks it); here is what a
+    ruleset does not carry: the names, and the JSON Schema.
+    """
+    problems: list[Problem] = []
+    for index, variation in enumerate(variations):
+        where = f"variations[{index}]"
+        if not isinstance(variation, dict):
+            problems.append(Problem(where, f"expected an object, got {type(variation).__name__}"))
+            continue
+        for member in sorted(variation.keys() - {"key", "value", "name", "description"}):
+            problems.append(Problem(f"{where}.{member}", "is not a member of a variation"))
+        for member in ("key", "value"):
+            if member not in variation:
+                problems.append(Problem(f"{where}.{member}", "is missing"))
+        for member in ("name", "description"):
+            if not isinstance(variation.get(member, ""), str):
+                problems.append(Problem(f"{where}.{member}", "expected text"))
+    if json_schema is not None:
+        problems += _schema_problems(variations, type_, json_schema)
+    if problems:
+        raise Invalid(problems)
+    return [{**variation, "value": typed(variation["value"], type_)} for variation in variations]
+
+
+def _schema_problems(
+    variations: Sequence[dict[str, Any]], type_: str, json_schema: Any
+) -> list[Problem]:
+    if type_ == "boolean":
+        return [Problem("json_schema", "a boolean flag takes no schema")]
+    try:
+        jsonschema.Draft202012Validator.check_schema(json_schema)
+    except jsonschema.SchemaError as error:
+        return [Problem("json_schema", f"is not a JSON Schema: {error.message}")]
+    validator = jsonschema.Draft202012Validator(json_schema)
+    return [
+        Problem(f"variations[{index}].value{_path(error)}", error.message)
+        for index, variation in enumerate(variations)
+        if isinstance(variation, dict) and "value" in variation
+        for error in validator.iter_errors(variation["value"])
+    ]
+
+
+def _path(error: jsonschema.ValidationError) -> str:
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    )
+
+
+def _same_types(new: Entry, old: Entry) -> bool:
+    """Python holds 1 == 1.0 == True; a ruleset does not."""
+    return repr(new) == repr(old)

@@ -1,0 +1,36 @@
+"""The one way in: every door calls `submit`, nothing else saves a tracked row."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from audit.facts import Actor
+from flags.changes.apply import Outcome, apply
+from flags.changes.base import Change
+from flags.errors import Invalid
+
+__all__ = ["Outcome", "submit"]
+
+
+def submit(
+    *changes: Change,
+    actor: Actor,
+    reason: str = "",
+    now: datetime | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Make these changes, all or nothing; they belong to one project.
+
+    Gives what came of it: the events recorded (none when everything already was as asked) and the
+    version each environment is at. With `dry_run` everything is done, judged and taken back.
+
+    Raises what flags/errors.py names: Denied, ApprovalNeeded, NotFound, Conflict, Invalid, Busy.
+    """
+    projects = sorted({change.project for change in changes})
+    if len(projects) != 1:
+        raise Invalid.at("project", f"expected changes to one project, got {projects}")
+    if len({change.on_site for change in changes}) != 1:
+        raise Invalid.at("", "changes to the site and to a project cannot be submitted together")
+    return apply(
+        changes, actor=actor, reason=reason.strip(), now=now or timezone.now(), dry_run=dry_run
+    )
