@@ -1,5 +1,9 @@
 """The stack below every test: a PostgreSQL and a Valkey of this run's own."""
 
+import os
+
+import pytest
+
 from tests.services import ensure_services
 
 # Before anything imports Django's settings, which read these variables once.
@@ -9,3 +13,10 @@ from django.conf import settings  # noqa: E402
 
 # pytest-django sets Django up in its last pytest_configure, provided the settings were read.
 assert settings.DATABASES
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under CI nothing may be skipped: what is missing there (a browser) is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -5,13 +5,17 @@ import fcntl
 import os
 import secrets
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from flagsite.embedded.errors import CannotStart
+from flagsite.embedded.keeper import is_alive
 from flagsite.embedded.private_files import write_private
 
 ENVIRONMENT_FILE = "environment"  # flagsite/environment.py reads it
+LEAVING_SECONDS = 10  # a keeper notices within half a second and grants its program four
 ROOM_BYTES = 200 * 1024 * 1024  # an empty PostgreSQL takes 40 MB, its log of changes up to 80 MB
 
 
@@ -42,18 +46,30 @@ def open_home(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process and the ones it starts; refuse when another holds it."""
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + LEAVING_SECONDS
+        while not try_lock(file):
             file.seek(0)
+            holder = file.read().strip()
+            # After a kill -9 the processes it started hold the lock until they notice.
+            if holder.isdigit() and not is_alive(int(holder)) and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
             raise CannotStart(
-                f"Flagsite already runs on {folder} (process {file.read().strip()}): "
+                f"Flagsite already runs on {folder} (process {holder or 'unknown'}): "
                 "stop it first, or give this one a FLAGSITE_HOME of its own."
-            ) from None
+            )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def secret_key(folder: Path) -> str:

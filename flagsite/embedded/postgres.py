@@ -178,8 +178,12 @@ def leave_no_predecessor(installation: Installation, data: Path, account: Accoun
 
 
 def program_name(pid: int) -> str | None:
-    answer = run_as(None, ["ps", "-o", "comm=", "-p", str(pid)])
-    return Path(answer.stdout.strip()).name or None
+    """The name of a running program's file; None when there is no such process."""
+    if Path("/proc/self/comm").exists():  # Linux, where `ps` may be missing
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/comm").read_text().strip()
+        return None
+    return Path(run_as(None, ["ps", "-o", "comm=", "-p", str(pid)]).stdout.strip()).name or None
 
 
 def signal_and_wait(pid: int, number: signal.Signals, *, seconds: float = 30) -> None:
