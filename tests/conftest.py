@@ -1,6 +1,7 @@
 """The stack below every test: a PostgreSQL and a Valkey of this run's own."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,10 @@ ensure_services()
 
 from django.conf import settings  # noqa: E402
 
+from django.db import connection  # noqa: E402
+
+pytest_plugins = ["tests.cast"]
+
 # pytest-django sets Django up in its last pytest_configure, provided the settings were read.
 assert settings.DATABASES
 
@@ -20,3 +25,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Tests with real transactions truncate the tables between them, which events refuse."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_refuses_truncate")
