@@ -1,0 +1,9 @@
+class error(Exception): ...
+
+class Options:
+    log_errors: bool
+
+class _Regexp:
+    def search(self, text: str | bytes) -> object | None: ...
+
+def compile(pattern: str | bytes, options: Options | None = ...) -> _Regexp: ...
