@@ -1,9 +1,0 @@
-class error(Exception): ...
-
-class Options:
-    log_errors: bool
-
-class _Regexp:
-    def search(self, text: str | bytes) -> object | None: ...
-
-def compile(pattern: str | bytes, options: Options | None = ...) -> _Regexp: ...
