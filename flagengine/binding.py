@@ -74,26 +74,25 @@ class Binder:
         parts = [self._flags[name] for name in piece.flags if name in self._flags]
         segments = [self.segment(name) for name in definition.segments]
         depth = 1 + max((part.depth for part in parts), default=0)
-        ways = 1 + sum(part.ways for part in parts)
+        ways = min(1 + sum(part.ways for part in parts), MOST_WAYS + 1)
         reads_clock = piece.reads_clock or any(part.reads_clock for part in (*parts, *segments))
         if depth <= DEEPEST_CALLS and ways <= MOST_WAYS:
             run = piece.bind(
                 definition.version, self.version, self._run_segment, self._prerequisite
             )
             return Bound(run, reads_clock, depth, ways)
-        order, _ = references_in_order(key, self._prerequisites_of)
-        steps = []
-        for name in order:
-            step = self.flags[name]
-            if step.piece is None or self._fault_of_segments(step.segments) is not None:
-                steps.append((name, self._flags[name].run))
-            else:
-                run = step.piece.bind(
-                    step.version, self.version, self._run_segment, self._remembered_prerequisite
-                )
-                steps.append((name, run))
-        # Whoever requires this flag calls the steps in a row: one call deep, but many of them.
-        return Bound(in_order(steps), reads_clock, 2, MOST_WAYS)
+        # Whoever requires this flag is worked out in order, too: hence one way too many.
+        run = self._in_order(key, self._prerequisites_of, self._flag_step)
+        return Bound(run, reads_clock, 1, MOST_WAYS + 1)
+
+    def _flag_step(self, key: str) -> Run:
+        """A flag that finds its prerequisites in the memo."""
+        definition = self.flags[key]
+        if definition.piece is None or self._fault_of_segments(definition.segments) is not None:
+            return self._flags[key].run
+        return definition.piece.bind(
+            definition.version, self.version, self._run_segment, self._remembered_prerequisite
+        )
 
     def _prerequisites_of(self, key: str) -> Iterable[str]:
         return [name for name in self.flags[key].prerequisites if name in self.flags]
@@ -136,20 +135,19 @@ class Binder:
         assert piece is not None
         parts = [self._segments[name] for name in definition.segments if name in self._segments]
         depth = 1 + max((part.depth for part in parts), default=0)
-        ways = 1 + sum(part.ways for part in parts)
+        ways = min(1 + sum(part.ways for part in parts), MOST_WAYS + 1)
         reads_clock = piece.reads_clock or any(part.reads_clock for part in parts)
         if depth <= DEEPEST_CALLS and ways <= MOST_WAYS:
             run = piece.bind(None, self.version, self._run_segment, self._prerequisite)
             return Bound(run, reads_clock, depth, ways)
-        order, _ = references_in_order(key, self._segments_of)
-        steps = []
-        for name in order:
-            step = self.segments[name].piece
-            assert step is not None
-            steps.append(
-                (name, step.bind(None, self.version, self._remembered_segment, self._prerequisite))
-            )
-        return Bound(in_order(steps), reads_clock, 2, MOST_WAYS)
+        run = self._in_order(key, self._segments_of, self._segment_step)
+        return Bound(run, reads_clock, 1, MOST_WAYS + 1)
+
+    def _segment_step(self, key: str) -> Run:
+        """A segment without fault that finds its own segments in the memo."""
+        piece = self.segments[key].piece
+        assert piece is not None
+        return piece.bind(None, self.version, self._remembered_segment, self._prerequisite)
 
     def _segments_of(self, key: str) -> Iterable[str]:
         return [name for name in self.segments[key].segments if name in self.segments]
@@ -183,6 +181,30 @@ class Binder:
             self._faults[key] = fault
         return self._faults[key]
 
+    # Both
+
+    def _in_order(
+        self,
+        key: str,
+        references_of: Callable[[str], Iterable[str]],
+        step_of: Callable[[str], Run],
+    ) -> Run:
+        """Run all that `key` leads to one by one; each finds the answers before it in the memo."""
+        steps: list[tuple[str, Run]] = []
+
+        def run(context: Context, moment: Moment | None) -> object:
+            nonlocal steps
+            if not steps:
+                order, _ = references_in_order(key, references_of)
+                steps = [(name, step_of(name)) for name in order]
+            inner = Moment(None if moment is None else moment.now)
+            answer: object = None
+            for name, step in steps:
+                answer = inner.memo[name] = step(context, inner)
+            return answer
+
+        return run
+
 
 def references_in_order(
     key: str, references_of: Callable[[str], Iterable[str]]
@@ -209,19 +231,6 @@ def references_in_order(
             trail[name] = None
             waiting.append(iter(references_of(name)))
     return order, None
-
-
-def in_order(steps: list[tuple[str, Run]]) -> Run:
-    """Run all the steps, each of which finds the answers of those before it in the memo."""
-
-    def run(context: Context, moment: Moment | None) -> object:
-        inner = Moment(None if moment is None else moment.now)
-        answer: object = None
-        for key, step in steps:
-            answer = inner.memo[key] = step(context, inner)
-        return answer
-
-    return run
 
 
 def remembered(key: str) -> Run:

@@ -10,7 +10,7 @@ What depends on the rest of the ruleset (results with the environment's version,
 prerequisites) is bound later by `Piece.bind`, which costs a few microseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any as Anything
@@ -141,8 +141,8 @@ def compile_flag(flag: Flag) -> Piece:
 
 def compile_segment(
     segment: Segment,
-    included: dict[str, tuple[frozenset[str], ...]],
-    excluded: dict[str, tuple[frozenset[str], ...]],
+    included: Mapping[str, tuple[frozenset[str], frozenset[str], frozenset[str]]],
+    excluded: Mapping[str, tuple[frozenset[str], frozenset[str], frozenset[str]]],
 ) -> Piece:
     """The function that tells who is in the segment: (context, moment) → bool.
 
@@ -405,6 +405,7 @@ def _portions(condition: All | Any) -> list[Condition]:
 def factory(source: str) -> Callable[..., Run]:
     """The `make` that the source defines; definitions of one shape share it."""
     namespace: dict[str, Anything] = {}
-    exec(compile(source, "<flagengine>", "exec"), namespace)
+    # The source holds no text of a ruleset: docs/adr/0003-compiled-rulesets.md says why and how.
+    exec(compile(source, "<flagengine>", "exec"), namespace)  # noqa: S102
     made: Callable[..., Run] = namespace["make"]
     return made

@@ -1,6 +1,6 @@
 """Reading attributes out of a context."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 DEEPEST = 64  # containers on any path of a context, the context itself included
 TARGETING_KEY = "targetingKey"
@@ -25,14 +25,15 @@ def checked(context: object) -> Context | None:
 
 
 def _is_too_deep(context: Context) -> bool:
-    level: list[object] = [context]
+    level: list[Iterable[object]] = [context.values()]
     for _ in range(DEEPEST):
-        inner: dict[int, object] = {}  # by identity: a container used twice is walked once
-        for container in level:
-            values = container.values() if isinstance(container, dict) else container
-            if not _SCALARS.issuperset(map(type, values)):  # type: ignore[call-overload]
-                for value in values:  # type: ignore[attr-defined]
-                    if isinstance(value, dict | list | tuple):
+        inner: dict[int, Iterable[object]] = {}  # by identity: what is used twice is walked once
+        for values in level:
+            if not _SCALARS.issuperset(map(type, values)):
+                for value in values:
+                    if isinstance(value, dict):
+                        inner[id(value)] = value.values()
+                    elif isinstance(value, list | tuple):
                         inner[id(value)] = value
         if not inner:
             return False

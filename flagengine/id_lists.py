@@ -25,8 +25,8 @@ class IdList:
         """The list with ids added and then others removed; in neither is an id twice."""
         adding, removing = frozenset(add), frozenset(remove)
         adding -= removing
-        in_base = frozenset(id for id in removing if id in self.base)
-        back = frozenset(id for id in adding if id in self.base)
+        in_base = frozenset(each for each in removing if each in self.base)
+        back = frozenset(each for each in adding if each in self.base)
         removed = (self.removed - back) | in_base
         added = (self.added - removing) | (adding - back)
         if len(removed) + len(added) > max(SMALLEST_FOLD, len(self.base) // FOLD_AT_ONE_IN):
@@ -37,11 +37,11 @@ class IdList:
     def sets(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         return self.base, self.removed, self.added
 
-    def __contains__(self, id: object) -> bool:
-        return (id in self.base and id not in self.removed) or id in self.added
+    def __contains__(self, value: object) -> bool:
+        return (value in self.base and value not in self.removed) or value in self.added
 
     def __iter__(self) -> Iterator[str]:
-        yield from (id for id in self.base if id not in self.removed)
+        yield from (each for each in self.base if each not in self.removed)
         yield from self.added
 
     def __len__(self) -> int:

@@ -58,9 +58,7 @@ def now_in(context: object) -> float | None:
     Only for callers that may choose the time: server keys and the playground.
     """
     value = context.get("now") if isinstance(context, dict) else None
-    if isinstance(value, str):
-        instant = instant_of(value)
-        return None if instant is None else instant / 1000
-    if instant_of(value) is None:
+    instant = instant_of(value)
+    if instant is None:
         return None
-    return float(value)  # type: ignore[arg-type]
+    return float(value) if isinstance(value, int | float) else instant / 1000

@@ -240,8 +240,9 @@ class Ruleset:
 
     def _all_flips(self) -> list[float]:
         if self._flips is None:
-            definitions = (*self._flags.values(), *self._segments.values())
-            self._flips = sorted({flip for each in definitions for flip in each.flips})
+            of_flags = {flip for flag in self._flags.values() for flip in flag.flips}
+            of_segments = {flip for segment in self._segments.values() for flip in segment.flips}
+            self._flips = sorted(of_flags | of_segments)
         return self._flips
 
 
