@@ -87,7 +87,9 @@ def record(
         effects=[effect.as_json() for effect in effects],
         delta=None
         if changes is None
-        else _encoded_delta(version, digest[:16], stream.state if stream.version else None, at, changes),
+        else _encoded_delta(
+            version, digest[:16], stream.state if stream.version else None, at, changes
+        ),
         canonical=canonical,
         previous_hash=stream.head_hash,
         hash=digest,
@@ -108,7 +110,9 @@ def rfc3339(at: datetime) -> str:
 
 
 def _wake_subscribers() -> None:
-    for queue in sorted({subscriber["queue"] for subscriber in settings.EVENT_SUBSCRIBERS.values()}):
+    for queue in sorted(
+        {subscriber["queue"] for subscriber in settings.EVENT_SUBSCRIBERS.values()}
+    ):
         wake(queue)
 
 

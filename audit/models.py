@@ -18,7 +18,8 @@ class Stream(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="audit_stream_empty_or_headed",
-                condition=models.Q(version=0, head_hash="") | ~models.Q(version=0) & ~models.Q(head_hash=""),
+                condition=models.Q(version=0, head_hash="")
+                | ~models.Q(version=0) & ~models.Q(head_hash=""),
             )
         ]
 
@@ -70,10 +71,16 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["stream", "version"], name="audit_event_one_per_version"),
-            models.CheckConstraint(name="audit_event_version_from_1", condition=models.Q(version__gte=1)),
+            models.UniqueConstraint(
+                fields=["stream", "version"], name="audit_event_one_per_version"
+            ),
+            models.CheckConstraint(
+                name="audit_event_version_from_1", condition=models.Q(version__gte=1)
+            ),
         ]
-        indexes = [GinIndex(name="audit_event_effects", fields=["effects"], opclasses=["jsonb_path_ops"])]
+        indexes = [
+            GinIndex(name="audit_event_effects", fields=["effects"], opclasses=["jsonb_path_ops"])
+        ]
 
     def __str__(self) -> str:
         return f"{self.stream_id}@{self.version}"

@@ -85,6 +85,10 @@ def _put_back(entry: OutboxEntry, error: Exception, *, now: datetime) -> None:
     entry.save(update_fields=["attempts", "not_before", "last_error"])
     logger.warning(
         "outbox.delivery_failed",
-        extra={"event": str(entry.event_id), "subscriber": entry.subscriber, "attempt": entry.attempts},
+        extra={
+            "event": str(entry.event_id),
+            "subscriber": entry.subscriber,
+            "attempt": entry.attempts,
+        },
         exc_info=error,
     )

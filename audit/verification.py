@@ -35,7 +35,9 @@ def _faults_in(stream: Stream) -> Iterator[Fault]:
         if event.previous_hash != previous:
             yield Fault(stream.key, event.version, "does not follow the event before it")
         if canonical != _canonical_from_columns(event, canonical):
-            yield Fault(stream.key, event.version, "has columns that differ from its canonical bytes")
+            yield Fault(
+                stream.key, event.version, "has columns that differ from its canonical bytes"
+            )
         previous, expected = event.hash, event.version + 1
     if (stream.version, stream.head_hash) != (expected - 1, previous):
         yield Fault(

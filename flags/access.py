@@ -40,7 +40,9 @@ def missing(actor: Actor, action: Action, project: Project | None) -> str | None
     if actor.kind == "system":
         return None
     if actor.scopes is not None and SCOPE[action] not in actor.scopes:
-        return f"the token's scopes are {', '.join(sorted(actor.scopes))}; this needs {SCOPE[action]}"
+        return (
+            f"the token's scopes are {', '.join(sorted(actor.scopes))}; this needs {SCOPE[action]}"
+        )
     user = User.objects.filter(pk=actor.id, is_active=True).only("is_superuser").first()
     if user is None:
         return f"the account {actor.name} is not active"

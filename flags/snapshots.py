@@ -87,7 +87,9 @@ def ruleset_document(environment: Environment) -> dict[str, Any]:
 def deltas_since(environment: Environment, version: int, digest: str) -> list[bytes] | None:
     """The stored deltas after a state, oldest first; None when that state is not in the log."""
     stream_key = environment.stream_key
-    named = Event.objects.filter(stream_id=stream_key, version=version).values_list("hash", flat=True)
+    named = Event.objects.filter(stream_id=stream_key, version=version).values_list(
+        "hash", flat=True
+    )
     if [found[:16] for found in named] != [digest]:
         return None
     later = Event.objects.filter(stream_id=stream_key, version__gt=version).order_by("version")

@@ -47,7 +47,9 @@ def flag(name: str, default: bool) -> bool:
         return True
     if value in {"0", "false", "no", "off"}:
         return False
-    raise ImproperlyConfigured(f"{name} is {value!r}, expected one of 1, true, yes, on, 0, false, no, off")
+    raise ImproperlyConfigured(
+        f"{name} is {value!r}, expected one of 1, true, yes, on, 0, false, no, off"
+    )
 
 
 def integer(name: str, default: int, *, at_least: int = 0) -> int:

@@ -10,14 +10,12 @@ from tests.services import ensure_services
 # Before anything imports Django's settings, which read these variables once.
 ensure_services()
 
-from django.conf import settings  # noqa: E402
-
+import django  # noqa: E402
 from django.db import connection  # noqa: E402
 
+# The cast imports models, and plugins are imported before pytest-django sets Django up.
+django.setup()
 pytest_plugins = ["tests.cast"]
-
-# pytest-django sets Django up in its last pytest_configure, provided the settings were read.
-assert settings.DATABASES
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

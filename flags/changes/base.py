@@ -62,7 +62,9 @@ def change(kind: str) -> Callable[[C], C]:
 
     def register(cls: C) -> C:
         if kind in KINDS:
-            raise ValueError(f"{kind} is registered twice: {KINDS[kind].__name__} and {cls.__name__}")
+            raise ValueError(
+                f"{kind} is registered twice: {KINDS[kind].__name__} and {cls.__name__}"
+            )
         cls.kind = kind
         KINDS[kind] = cls
         return cls
@@ -118,7 +120,8 @@ class Scope:
 
     def segment(self, key: str) -> Segment:
         return _found(
-            Segment.objects.filter(project=self.project, key=key), f"segment {key} in {self._named()}"
+            Segment.objects.filter(project=self.project, key=key),
+            f"segment {key} in {self._named()}",
         )
 
     def user(self, username: str) -> User:

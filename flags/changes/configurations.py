@@ -13,7 +13,7 @@ CONFIGURED = ("enabled", "off_variation", "prerequisites", "targets", "rules", "
 
 
 @change("flag.switched")
-class SwitchFlag(Change):
+class SwitchFlag(Change, frozen=True, kw_only=True):
     """Turn a flag on or off in one environment."""
 
     environment: str
@@ -48,7 +48,7 @@ class SwitchFlag(Change):
 
 
 @change("flag.configured")
-class ConfigureFlag(Change):
+class ConfigureFlag(Change, frozen=True, kw_only=True):
     """Say what a flag serves to whom in one environment; what is not given stays.
 
     The shapes are those of the ruleset (docs/evaluation.md). A rule without an id gets one; a split
@@ -63,7 +63,9 @@ class ConfigureFlag(Change):
     targets: list[dict[str, Any]] | UnsetType = UNSET
     rules: list[dict[str, Any]] | UnsetType = UNSET
     fallthrough: dict[str, Any] | UnsetType = UNSET
-    expected_version: int | None = None  # the flag's version in this environment, as the author saw it
+    expected_version: int | None = (
+        None  # the flag's version in this environment, as the author saw it
+    )
 
     def touches(self) -> Sequence[str]:
         return (self.environment,)

@@ -23,7 +23,7 @@ def facts(environment: Environment) -> dict[str, Any]:
 
 
 @change("environment.created")
-class CreateEnvironment(Change):
+class CreateEnvironment(Change, frozen=True, kw_only=True):
     """Make an environment, in which every flag is off and nobody is in any segment."""
 
     needs = Action.ADMINISTER
@@ -99,7 +99,7 @@ class CreateEnvironment(Change):
 
 
 @change("environment.edited")
-class EditEnvironment(Change):
+class EditEnvironment(Change, frozen=True, kw_only=True):
     """Name, order or guard an environment differently; what is not given stays.
 
     Lifting the need for approval is kept to site administrators, with a reason: a project's own
@@ -141,7 +141,7 @@ class EditEnvironment(Change):
 
 
 @change("environment.deleted")
-class DeleteEnvironment(Change):
+class DeleteEnvironment(Change, frozen=True, kw_only=True):
     """Remove an environment with its keys and configurations; its events stay. No way back."""
 
     needs = Action.ADMINISTER
@@ -165,5 +165,3 @@ class DeleteEnvironment(Change):
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None
-
-

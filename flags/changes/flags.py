@@ -31,7 +31,7 @@ def facts(flag: Flag) -> dict[str, Any]:
 
 
 @change("flag.created")
-class CreateFlag(Change):
+class CreateFlag(Change, frozen=True, kw_only=True):
     """Make a flag, off in every environment.
 
     Without variations a boolean flag gets `on` and `off`. The first variation is served when the
@@ -116,7 +116,7 @@ class CreateFlag(Change):
 
 
 @change("flag.edited")
-class EditFlag(Change):
+class EditFlag(Change, frozen=True, kw_only=True):
     """Say something else about a flag; what is not given stays."""
 
     flag: str
@@ -138,12 +138,16 @@ class EditFlag(Change):
     def perform(self, scope: Scope) -> list[Effect]:
         flag = scope.flag(self.flag)
         if flag.is_archived and self.touches():
-            raise Conflict(f"flag {flag.key} is archived; restore it before changing what it serves")
+            raise Conflict(
+                f"flag {flag.key} is archived; restore it before changing what it serves"
+            )
         configurations = scope.configurations(flag)
         for configuration in configurations:
             configuration.flag = flag
         entries, before = entries_of(flag, configurations), facts(flag)
-        if not scope.edit(flag, self._values(scope, flag), expected_revision=self.expected_revision):
+        if not scope.edit(
+            flag, self._values(scope, flag), expected_revision=self.expected_revision
+        ):
             return []
         effects = settle(scope, self.kind, flag, configurations, entries)
         return [*effects, Effect(self.kind, f"flag:{flag.key}", before, facts(flag))]
@@ -170,7 +174,7 @@ class EditFlag(Change):
 
 
 @change("flag.archived")
-class ArchiveFlag(Change):
+class ArchiveFlag(Change, frozen=True, kw_only=True):
     """Take a flag out of every ruleset and keep it; refused while another flag requires it."""
 
     flag: str
@@ -195,7 +199,7 @@ class ArchiveFlag(Change):
 
 
 @change("flag.restored")
-class RestoreFlag(Change):
+class RestoreFlag(Change, frozen=True, kw_only=True):
     """Bring an archived flag back, as it was in each environment."""
 
     flag: str
@@ -220,7 +224,7 @@ class RestoreFlag(Change):
 
 
 @change("flag.deleted")
-class DeleteFlag(Change):
+class DeleteFlag(Change, frozen=True, kw_only=True):
     """Remove an archived flag for good; its events stay. There is no way back."""
 
     flag: str
@@ -255,7 +259,15 @@ def _back_to(before: dict[str, Any], project: str, flag: str) -> EditFlag:
     owner = User.objects.filter(pk=before["owner"]).first() if before["owner"] else None
     kept = {
         name: before[name]
-        for name in ("name", "description", "tags", "is_permanent", "client_visible", "variations", "json_schema")
+        for name in (
+            "name",
+            "description",
+            "tags",
+            "is_permanent",
+            "client_visible",
+            "variations",
+            "json_schema",
+        )
     }
     return EditFlag(
         project=project, flag=flag, owner=owner.get_username() if owner else None, **kept

@@ -25,7 +25,7 @@ def token_facts(token: ApiToken) -> dict[str, Any]:
 
 
 @change("sdk_key.created")
-class CreateSdkKey(Change):
+class CreateSdkKey(Change, frozen=True, kw_only=True):
     """Let apps read an environment by a key whose secret its maker has seen."""
 
     needs = Action.ADMINISTER
@@ -75,7 +75,7 @@ class CreateSdkKey(Change):
 
 
 @change("sdk_key.revoked")
-class RevokeSdkKey(Change):
+class RevokeSdkKey(Change, frozen=True, kw_only=True):
     """Refuse a key from now on, on connections that are open too. There is no way back."""
 
     needs = Action.ADMINISTER
@@ -101,7 +101,7 @@ class RevokeSdkKey(Change):
 
 
 @change("api_token.created")
-class CreateApiToken(Change):
+class CreateApiToken(Change, frozen=True, kw_only=True):
     """Let a program act in a person's name; everybody may make tokens for themselves alone."""
 
     on_site = True
@@ -139,7 +139,7 @@ class CreateApiToken(Change):
 
 
 @change("api_token.revoked")
-class RevokeApiToken(Change):
+class RevokeApiToken(Change, frozen=True, kw_only=True):
     """Refuse a token from now on. There is no way back."""
 
     on_site = True

@@ -10,7 +10,7 @@ from flags.models import Membership
 
 
 @change("member.set")
-class SetMember(Change):
+class SetMember(Change, frozen=True, kw_only=True):
     """Give a person a role in a project, or another one."""
 
     needs = Action.ADMINISTER
@@ -41,7 +41,7 @@ class SetMember(Change):
 
 
 @change("member.removed")
-class RemoveMember(Change):
+class RemoveMember(Change, frozen=True, kw_only=True):
     """Take a person out of a project."""
 
     needs = Action.ADMINISTER

@@ -16,7 +16,7 @@ def facts(project: Project) -> dict[str, Any]:
 
 
 @change("project.created")
-class CreateProject(Change):
+class CreateProject(Change, frozen=True, kw_only=True):
     """Make a project; the person who does becomes its admin."""
 
     on_site = True
@@ -54,7 +54,7 @@ class CreateProject(Change):
 
 
 @change("project.edited")
-class EditProject(Change):
+class EditProject(Change, frozen=True, kw_only=True):
     """Name or describe a project differently; what is not given stays."""
 
     needs = Action.ADMINISTER

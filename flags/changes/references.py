@@ -68,10 +68,10 @@ def _refuse_removing_required_variations(
             )
 
 
-def _problems(scope: Scope, environment: Environment, effects: Sequence[Effect]) -> Iterator[Problem]:
-    entries = {
-        effect.subject: effect.after for effect in effects if isinstance(effect.after, dict)
-    }
+def _problems(
+    scope: Scope, environment: Environment, effects: Sequence[Effect]
+) -> Iterator[Problem]:
+    entries = {effect.subject: effect.after for effect in effects if isinstance(effect.after, dict)}
     flags = {s.partition(":")[2]: e for s, e in entries.items() if s.startswith("flag:")}
     segments = {s.partition(":")[2]: e for s, e in entries.items() if s.startswith("segment:")}
     yield from _missing_prerequisites(scope, flags)
@@ -130,7 +130,9 @@ def _missing_segments(
         for segment in segments_named(rule.get("when"))
     ]
     named += [
-        ("when", segment) for entry in segments.values() for segment in segments_named(entry.get("when"))
+        ("when", segment)
+        for entry in segments.values()
+        for segment in segments_named(entry.get("when"))
     ]
     if not named:
         return
@@ -144,9 +146,7 @@ def _missing_segments(
             yield Problem(where, f"there is no segment {segment}")
 
 
-def _circles(
-    graph: dict[str, list[str]], starts: Iterable[str], where: str
-) -> Iterator[Problem]:
+def _circles(graph: dict[str, list[str]], starts: Iterable[str], where: str) -> Iterator[Problem]:
     for start in starts:
         if path := _way_back(graph, start):
             yield Problem(where, f"leads in a circle: {' → '.join(path)}")

@@ -34,7 +34,7 @@ def segment_effect(
 
 
 @change("segment.created")
-class CreateSegment(Change):
+class CreateSegment(Change, frozen=True, kw_only=True):
     """Make a segment that nobody is in yet, in every environment."""
 
     key: str
@@ -76,7 +76,7 @@ class CreateSegment(Change):
 
 
 @change("segment.edited")
-class EditSegment(Change):
+class EditSegment(Change, frozen=True, kw_only=True):
     """Name or describe a segment differently; what is not given stays."""
 
     segment: str
@@ -105,7 +105,7 @@ class EditSegment(Change):
 
 
 @change("segment.defined")
-class DefineSegment(Change):
+class DefineSegment(Change, frozen=True, kw_only=True):
     """Say by which condition a context is in the segment in one environment; null is by none."""
 
     environment: str
@@ -148,7 +148,7 @@ class DefineSegment(Change):
 
 
 @change("segment_ids.changed")
-class ChangeSegmentIds(Change):
+class ChangeSegmentIds(Change, frozen=True, kw_only=True):
     """Put ids on one list of a segment in one environment, and take others off."""
 
     environment: str
@@ -156,7 +156,7 @@ class ChangeSegmentIds(Change):
     by: str = "targetingKey"
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    list: Literal["included", "excluded"] = "included"
+    id_list: Literal["included", "excluded"] = "included"
 
     def touches(self) -> Sequence[str]:
         return (self.environment,)
@@ -164,14 +164,14 @@ class ChangeSegmentIds(Change):
     def perform(self, scope: Scope) -> list[Effect]:
         segment, definition = _found(scope, self.environment, self.segment)
         self._refuse_what_is_no_id()
-        there = definition.listed_ids.filter(list=self.list, by=self.by)
+        there = definition.listed_ids.filter(list=self.id_list, by=self.by)
         removed = sorted(_listed(there, self.remove))
         there.filter(value__in=removed).delete()
         add = set(self.add) - set(self.remove)
         added = sorted(add - _listed(there, sorted(add)))
         SegmentId.objects.bulk_create(
             (
-                SegmentId(definition=definition, list=self.list, by=self.by, value=value)
+                SegmentId(definition=definition, list=self.id_list, by=self.by, value=value)
                 for value in added
             ),
             batch_size=10_000,
@@ -181,7 +181,7 @@ class ChangeSegmentIds(Change):
         definition.version += 1
         definition.changed_at = scope.now
         scope.save(definition, "version", "changed_at")
-        entry = {"list": self.list, "by": self.by, **_carried(added, removed)}
+        entry = {"list": self.id_list, "by": self.by, **_carried(added, removed)}
         return [
             Effect(
                 kind=self.kind,
@@ -198,18 +198,19 @@ class ChangeSegmentIds(Change):
             for index, value in enumerate(getattr(self, name)):
                 if not 0 < len(value) <= LONGEST_ID:
                     raise Invalid.at(
-                        f"{name}[{index}]", f"expected 1 to {LONGEST_ID} characters, got {len(value)}"
+                        f"{name}[{index}]",
+                        f"expected 1 to {LONGEST_ID} characters, got {len(value)}",
                     )
                 if "\0" in value or _has_surrogate(value):
                     raise Invalid.at(f"{name}[{index}]", "holds NUL or a lone surrogate")
 
-    def undo(self, effects: Sequence[Effect]) -> "list[Change] | None":
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
             ChangeSegmentIds(
                 project=self.project,
                 environment=self.environment,
                 segment=self.segment,
-                list=self.list,
+                id_list=self.id_list,
                 by=self.by,
                 **_reversed(effect.after),
             )
@@ -218,7 +219,7 @@ class ChangeSegmentIds(Change):
 
 
 @change("segment.deleted")
-class DeleteSegment(Change):
+class DeleteSegment(Change, frozen=True, kw_only=True):
     """Remove a segment that no flag and no segment uses; its events stay. There is no way back."""
 
     segment: str

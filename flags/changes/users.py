@@ -18,7 +18,7 @@ def facts(user: User) -> dict[str, Any]:
 
 
 @change("user.created")
-class CreateUser(Change):
+class CreateUser(Change, frozen=True, kw_only=True):
     """Make an account. `password_hash` is Django's encoded form; None lets nobody sign in."""
 
     on_site = True
@@ -60,7 +60,7 @@ class CreateUser(Change):
 
 
 @change("user.edited")
-class EditUser(Change):
+class EditUser(Change, frozen=True, kw_only=True):
     """Change an account; what is not given stays."""
 
     on_site = True

@@ -28,7 +28,9 @@ class Environment(models.Model):
         ordering = ["position", "key"]
         constraints = [
             key_constraint("environment"),
-            models.UniqueConstraint(fields=["project", "key"], name="flags_environment_key_in_project"),
+            models.UniqueConstraint(
+                fields=["project", "key"], name="flags_environment_key_in_project"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -59,7 +59,9 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "user"], name="flags_membership_one_per_person"),
+            models.UniqueConstraint(
+                fields=["project", "user"], name="flags_membership_one_per_person"
+            ),
             models.CheckConstraint(
                 name="flags_membership_role_is_known",
                 condition=models.Q(role__in=["viewer", "editor", "reviewer", "admin"]),

@@ -79,7 +79,8 @@ class SegmentId(models.Model):
                 fields=["definition", "list", "by", "value"], name="flags_segment_id_listed_once"
             ),
             models.CheckConstraint(
-                name="flags_segment_id_list_is_known", condition=Q(list__in=["included", "excluded"])
+                name="flags_segment_id_list_is_known",
+                condition=Q(list__in=["included", "excluded"]),
             ),
         ]
 

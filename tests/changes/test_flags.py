@@ -45,7 +45,9 @@ def test_a_switch_that_expected_another_state_is_stale(editor, a_flag):
 
     with pytest.raises(StaleChange, match="already on in production"):
         submit(
-            SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True, was=False),
+            SwitchFlag(
+                project="shop", environment="production", flag="new-checkout", on=True, was=False
+            ),
             actor=editor,
         )
 
@@ -89,7 +91,9 @@ def test_weights_past_a_whole_are_refused_with_their_place(editor, a_flag):
                 project="shop",
                 environment="production",
                 flag="new-checkout",
-                fallthrough={"split": {"by": "targetingKey", "shares": [["on", 60000], ["off", 60000]]}},
+                fallthrough={
+                    "split": {"by": "targetingKey", "shares": [["on", 60000], ["off", 60000]]}
+                },
             ),
             actor=editor,
         )
@@ -141,7 +145,8 @@ def test_a_required_flag_is_neither_archived_nor_robbed_of_the_variation(editor,
         submit(ArchiveFlag(project="shop", flag="a"), actor=editor)
     with pytest.raises((InUse, Invalid)):
         submit(
-            EditFlag(project="shop", flag="a", variations=[{"key": "x", "value": "x"}]), actor=editor
+            EditFlag(project="shop", flag="a", variations=[{"key": "x", "value": "x"}]),
+            actor=editor,
         )
 
 
@@ -153,7 +158,10 @@ def test_values_against_their_schema_are_refused(editor, project):
                 key="banner",
                 type="json",
                 json_schema={"properties": {"size": {"type": "integer"}}},
-                variations=[{"key": "a", "value": {"size": 1}}, {"key": "b", "value": {"size": "x"}}],
+                variations=[
+                    {"key": "a", "value": {"size": 1}},
+                    {"key": "b", "value": {"size": "x"}},
+                ],
             ),
             actor=editor,
         )
