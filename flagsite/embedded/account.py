@@ -62,7 +62,7 @@ def reachable_folder(wanted: Path, account: Account | None) -> Path:
             elsewhere = OPEN_PLACE / f"data-{uuid.uuid4().hex[:12]}"
             elsewhere.mkdir(mode=0o700)
             wanted.symlink_to(elsewhere)
-        os.chown(wanted, account.uid, account.gid)
+    os.chown(wanted, account.uid, account.gid)
     return wanted.resolve()
 
 

@@ -33,8 +33,9 @@ ROLE = DATABASE = "flagsite"
 MAX_CONNECTIONS = 300  # every thread of every web process and worker keeps one
 READY_SECONDS = 60  # recovery after a crash may take a while
 PORT_ATTEMPTS = 3  # a free port may be taken by another between looking and listening
-# For data that is thrown away after the run: nothing waits for the disk.
-THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For data that is thrown away after the run: nothing waits for the disk. Commits still reach the
+# operating system, so that tests may kill the server.
+THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass
