@@ -301,7 +301,9 @@ def test_there_are_words_exactly_when_there_is_a_difference(pair):
 def test_every_member_that_differs_is_said(before, after):
     for member in before.keys() - {"version"}:
         changed = {**before, member: after[member]}
-        differs = json.dumps(before[member]) != json.dumps(after[member])
+        differs = json.dumps(before[member], sort_keys=True) != json.dumps(
+            after[member], sort_keys=True
+        )
         others = {**changed, "client_visible": not before["client_visible"]}
 
         assert bool(sentences(before, changed)) == differs
