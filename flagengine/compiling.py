@@ -17,6 +17,7 @@ from typing import Any as Anything
 
 from .buckets import HASHES, hash_of, murmur3, subject_of, text_of
 from .context import TARGETING_KEY, Context, reader_of
+from .id_lists import IdList
 from .reading import (
     NOW,
     All,
@@ -120,9 +121,8 @@ def compile_flag(flag: Flag) -> Piece:
         source.line(f"if {source.flag(prerequisite.flag)}(c, e)[1] not in {listed}:")
         source.line(f"    return {failed}")
     for target in flag.targets:
-        value = source.text_value(target.by)
-        listed = source.constant(target.keys)
-        source.line(f"if isinstance({value}, str) and {value} in {listed}:")
+        value = source.listed_value(target.by)
+        source.line(f"if {source.is_listed(value, IdList(target.keys))}:")
         source.line(f"    return {source.result(target.variation, TARGETING_MATCH)}")
     if sum(_size(rule.when) for rule in flag.rules) > LARGEST_FUNCTION:
         _add_rules_as_loop(source, flag)
@@ -141,23 +141,15 @@ def compile_flag(flag: Flag) -> Piece:
 
 def compile_segment(
     segment: Segment,
-    included: Mapping[str, tuple[frozenset[str], frozenset[str], frozenset[str]]],
-    excluded: Mapping[str, tuple[frozenset[str], frozenset[str], frozenset[str]]],
+    included: Mapping[str, IdList],
+    excluded: Mapping[str, IdList],
 ) -> Piece:
-    """The function that tells who is in the segment: (context, moment) → bool.
-
-    An id list comes as three sets: a base, what was removed from it and what was added since.
-    """
+    """The function that tells who is in the segment: (context, moment) → bool."""
     source = _Source()
     for lists, answer in ((excluded, "False"), (included, "True")):
-        for by, (base, removed, added) in lists.items():
-            value = source.text_value(by)
-            listed = f"{value} in {source.constant(base)}"
-            if removed:
-                listed += f" and {value} not in {source.constant(removed)}"
-            if added:
-                listed += f" or {value} in {source.constant(added)}"
-            source.line(f"if isinstance({value}, str) and ({listed}):")
+        for by, ids in lists.items():
+            value = source.listed_value(by)
+            source.line(f"if {source.is_listed(value, ids)}:")
             source.line(f"    return {answer}")
     source.line(f"return {source.condition(segment.when)}" if segment.when else "return False")
     return source.piece()
@@ -275,13 +267,27 @@ class _Source:
     def line(self, text: str) -> None:
         self.lines.append("    " * self.indent + text)
 
-    def text_value(self, attribute: str) -> str:
-        """Read an attribute into its variable, unless that is done."""
-        variable = self.variable(attribute)
+    def listed_value(self, attribute: str) -> str:
+        """Read an attribute that is looked up in lists into its variable, unless that is done."""
+        # An empty targeting key is in no list, so that it need not be told from a missing one.
+        if attribute == TARGETING_KEY:
+            variable, code = "t", f"c.get({self.constant(TARGETING_KEY)})"
+        else:
+            variable, code = self.variable(attribute), self.read(attribute)
         if variable not in self.defined:
-            self.line(f"{variable} = {self.read(attribute)}")
+            self.line(f"{variable} = {code}")
             self.defined |= {variable}
         return variable
+
+    def is_listed(self, value: str, ids: IdList) -> str:
+        """Whether the value of a variable is in the list, as an expression."""
+        listed = f"{value} in {self.constant(ids.base)}"
+        if ids.removed:
+            listed += f" and {value} not in {self.constant(ids.removed)}"
+        if ids.added:
+            listed += f" or {value} in {self.constant(ids.added)}"
+        # What is no plain text may be a subclass of it, or not even hashable.
+        return f"({listed}) if type({value}) is str else {self.constant(ids.holds)}({value})"
 
     def read(self, attribute: str) -> str:
         reader = reader_of(attribute)

@@ -144,6 +144,8 @@ class SegmentDefinition:
     ) -> "SegmentDefinition":
         """The segment with ids added to and removed from one of its lists."""
         of_name = self.lists[name]
+        if by == TARGETING_KEY:
+            add = [each for each in add if each]  # an empty one counts as missing
         changed = of_name.get(by, IdList()).changed(add, remove)
         lists = {**self.lists, name: {**of_name, by: changed}}
         return SegmentDefinition(self.key, self._raw, lists)
@@ -185,11 +187,7 @@ class SegmentDefinition:
     def piece(self) -> Piece | None:
         if self.segment is None:
             return None
-        included, excluded = (
-            {by: ids.sets for by, ids in self.lists[name].items()}
-            for name in ("included", "excluded")
-        )
-        return compile_segment(self.segment, included, excluded)
+        return compile_segment(self.segment, self.lists["included"], self.lists["excluded"])
 
     @once
     def segments(self) -> tuple[str, ...]:

@@ -33,9 +33,9 @@ class IdList:
             return IdList((self.base - removed) | added)
         return IdList(self.base, removed, added)
 
-    @property
-    def sets(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        return self.base, self.removed, self.added
+    def holds(self, value: object) -> bool:
+        """Whether any value of a context is one of the ids."""
+        return isinstance(value, str) and value in self
 
     def __contains__(self, value: object) -> bool:
         return (value in self.base and value not in self.removed) or value in self.added

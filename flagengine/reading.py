@@ -279,7 +279,7 @@ def _read_targets(
         keys = _strings(target.get("keys"), (*path, "keys"), notes)
         if variation is None or by is None or keys is None:
             continue
-        targets.append(Target(variation, by, frozenset(keys)))
+        targets.append(Target(variation, by, _ids(keys, by)))
         place = int(path[-1])
         for key in keys:
             first = seen.setdefault((by, key), place)
@@ -504,9 +504,15 @@ def read_id_lists(raw: object, path: Path, notes: Notes) -> dict[str, frozenset[
         by = _read_by(group, place, notes)
         keys = _strings(group.get("keys"), (*place, "keys"), notes)
         if by is not None and keys is not None:
-            ids = frozenset(keys)
+            ids = _ids(keys, by)
             lists[by] = lists[by] | ids if by in lists else ids
     return lists
+
+
+def _ids(keys: list[str], by: str) -> frozenset[str]:
+    """The ids of a list; an empty targeting key counts as missing, so that no list has it."""
+    ids = frozenset(keys)
+    return ids - {""} if by == TARGETING_KEY and "" in ids else ids
 
 
 # Pieces
