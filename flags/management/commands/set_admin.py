@@ -3,11 +3,15 @@
 import sys
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.contrib.auth.hashers import make_password
+from django.core.management.base import CommandError, CommandParser
+
+from flags.changes import CreateUser, EditUser
+from flags.management.operator import OperatorCommand
+from flags.models import User
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Make an account that may do everything, or give it a new password (read from standard input)."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -17,8 +21,20 @@ class Command(BaseCommand):
         password = sys.stdin.readline().rstrip("\n")
         if not password:
             raise CommandError("expected the password as one line on standard input, nothing came")
-        account, is_new = get_user_model().objects.get_or_create(username=username)
-        account.is_staff = account.is_superuser = account.is_active = True
-        account.set_password(password)
-        account.save()
-        self.stdout.write(f"{username} is {'made' if is_new else 'up to date'}")
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            self.submit(
+                CreateUser(
+                    username=username, password_hash=make_password(password), is_superuser=True
+                )
+            )
+        elif not (user.is_active and user.is_superuser and user.check_password(password)):
+            self.submit(
+                EditUser(
+                    username=username,
+                    password_hash=make_password(password),
+                    is_active=True,
+                    is_superuser=True,
+                )
+            )
+        self.say(f"account {username} is ready")

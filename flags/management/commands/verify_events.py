@@ -1,0 +1,22 @@
+"""Checks the hash chain of every stream of events."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from audit.models import Event, Stream
+from audit.verification import faults
+from flags.management.operator import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Check that every event is what was written and that none is missing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = 0
+        for fault in faults():
+            found += 1
+            self.stdout.write(f"{fault.stream}@{fault.version} {fault.what}")
+        if found:
+            raise CommandError(f"the log contradicts itself in {found} places")
+        self.say(f"{Event.objects.count()} events in {Stream.objects.count()} streams are whole")
