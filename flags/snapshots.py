@@ -92,8 +92,8 @@ def deltas_since(environment: Environment, version: int, digest: str) -> list[by
     )
     if [found[:16] for found in named] != [digest]:
         return None
-    later = Event.objects.filter(stream_id=stream_key, version__gt=version).order_by("version")
-    return [bytes(delta) for delta in later.values_list("delta", flat=True)]
+    later = Event.objects.filter(stream_id=stream_key, version__gt=version, delta__isnull=False)
+    return [bytes(event.delta) for event in later.order_by("version").only("delta") if event.delta]
 
 
 def encoded(document: dict[str, Any]) -> bytes:

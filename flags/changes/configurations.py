@@ -58,7 +58,7 @@ class ConfigureFlag(Change, frozen=True, kw_only=True):
     environment: str
     flag: str
     enabled: bool | UnsetType = UNSET
-    off_variation: str | None | UnsetType = UNSET
+    off_variation: str | UnsetType | None = UNSET
     prerequisites: list[dict[str, Any]] | UnsetType = UNSET
     targets: list[dict[str, Any]] | UnsetType = UNSET
     rules: list[dict[str, Any]] | UnsetType = UNSET

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from flagengine import problems_in_flag
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.rulesets import checked_variations, entries_of, flag_effect, settle
 from flags.errors import AlreadyExists, Conflict, Invalid
-from flagengine import problems_in_flag
 from flags.models import Flag, FlagConfiguration, User
 from flags.models.keys import KEY_MEANS, is_key
 from flags.snapshots import flag_entry
@@ -49,7 +49,7 @@ class CreateFlag(Change, frozen=True, kw_only=True):
     is_permanent: bool = False
     client_visible: bool = False
     on_variation: str | UnsetType = UNSET
-    off_variation: str | None | UnsetType = UNSET
+    off_variation: str | UnsetType | None = UNSET
 
     def touches(self) -> Sequence[str]:
         return (ALL_ENVIRONMENTS,)
@@ -122,7 +122,7 @@ class EditFlag(Change, frozen=True, kw_only=True):
     flag: str
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
-    owner: str | None | UnsetType = UNSET
+    owner: str | UnsetType | None = UNSET
     tags: list[str] | UnsetType = UNSET
     is_permanent: bool | UnsetType = UNSET
     client_visible: bool | UnsetType = UNSET

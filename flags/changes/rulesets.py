@@ -87,14 +87,20 @@ def checked_variations(
         if not isinstance(variation, dict):
             problems.append(Problem(where, f"expected an object, got {type(variation).__name__}"))
             continue
-        for member in sorted(variation.keys() - {"key", "value", "name", "description"}):
-            problems.append(Problem(f"{where}.{member}", "is not a member of a variation"))
-        for member in ("key", "value"):
-            if member not in variation:
-                problems.append(Problem(f"{where}.{member}", "is missing"))
-        for member in ("name", "description"):
-            if not isinstance(variation.get(member, ""), str):
-                problems.append(Problem(f"{where}.{member}", "expected text"))
+        problems += [
+            Problem(f"{where}.{member}", "is not a member of a variation")
+            for member in sorted(variation.keys() - {"key", "value", "name", "description"})
+        ]
+        problems += [
+            Problem(f"{where}.{member}", "is missing")
+            for member in ("key", "value")
+            if member not in variation
+        ]
+        problems += [
+            Problem(f"{where}.{member}", "expected text")
+            for member in ("name", "description")
+            if not isinstance(variation.get(member, ""), str)
+        ]
     if json_schema is not None:
         problems += _schema_problems(variations, type_, json_schema)
     if problems:

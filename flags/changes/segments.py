@@ -275,7 +275,7 @@ def _carried(added: list[str], removed: list[str]) -> dict[str, Any]:
     return {"digest": digest, "url": f"/sdk/v1/segment-ids/{digest}"}
 
 
-def _reversed(carried: dict[str, Any]) -> dict[str, list[str]]:
+def _reversed(carried: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     if "digest" in carried:
         carried = SegmentIdBatch.objects.get(digest=carried["digest"]).ids
-    return {"add": carried["remove"], "remove": carried["add"]}
+    return {"add": tuple(carried["remove"]), "remove": tuple(carried["add"])}

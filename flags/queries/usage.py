@@ -14,14 +14,16 @@ class _NamesSegment(Func):
     def __init__(self, column: str, segment: str) -> None:
         super().__init__(
             F(column),
-            Func(Value("$.**.segment ? (@ == $key)"), function="", template="(%(expressions)s)::jsonpath"),
+            Func(
+                Value("$.**.segment ? (@ == $key)"),
+                function="",
+                template="(%(expressions)s)::jsonpath",
+            ),
             Value({"key": segment}, output_field=JSONField()),
         )
 
 
-def flags_requiring(
-    environment: Environment, flag: str, variation: str | None = None
-) -> list[str]:
+def flags_requiring(environment: Environment, flag: str, variation: str | None = None) -> list[str]:
     """Keys of the flags that name this one (and this variation of it) as a prerequisite."""
     named = {"flag": flag} | ({"variations": [variation]} if variation is not None else {})
     return list(

@@ -1,0 +1,263 @@
+"""The laws of docs/architecture.md, each over every registered change."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db.models import Model
+
+from audit.models import Event, Stream
+from flagengine import Ruleset
+from flags.changes import Change, EditEnvironment, RemoveMember, from_json, submit
+from flags.changes.base import KINDS
+from flags.errors import ApprovalNeeded, Denied, FlagsiteError
+from flags.models import Environment, Project, SegmentIdBatch
+from flags.snapshots import deltas_since, ruleset_document
+from tests.cast import OPERATOR
+from tests.changes.world import EXAMPLES, every_example, world
+
+__all__ = ["world"]
+pytestmark = pytest.mark.django_db
+
+RELEASED = Path(__file__).parent / "released"
+
+# What cannot be taken back, and says so by an undo of None.
+IRREVERSIBLE = {
+    "api_token.revoked",
+    "environment.deleted",
+    "flag.deleted",
+    "project.created",
+    "sdk_key.revoked",
+    "segment.deleted",
+}
+# These change nobody's rows: copies, counters, and what is no part of any ruleset.
+UNTRACKED = {"Instance", "Delivery", "SegmentIdBatch"}
+
+
+def rulesets(project: Project) -> dict[str, dict[str, Any]]:
+    return {row.key: ruleset_document(row) for row in project.environments.all()}
+
+
+def without_versions(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        key: {
+            "flags": {name: entry | {"version": 0} for name, entry in document["flags"].items()},
+            "segments": document["segments"],
+        }
+        for key, document in documents.items()
+    }
+
+
+def test_every_registered_change_has_an_example():
+    assert {example.kind for example in EXAMPLES} == set(KINDS)
+
+
+@every_example
+def test_replay(change: Change, world: Project):
+    before = rulesets(world)
+
+    submit(change, actor=OPERATOR)
+
+    for environment in world.environments.all():
+        if environment.key not in before:
+            continue
+        old = before[environment.key]
+        ruleset = Ruleset.compile(old, clock=lambda: 0.0)
+        for delta in deltas_since(environment, old["version"], old["digest"]) or []:
+            ruleset = ruleset.advance(with_ids_fetched(json.loads(delta)))
+        assert plain(ruleset.document) == plain(ruleset_document(environment))
+
+
+def with_ids_fetched(delta: dict[str, Any]) -> dict[str, Any]:
+    """As every reader does before it applies a delta that names a batch of ids by its address."""
+    for entry in delta["changes"]:
+        if "digest" in entry:
+            entry.update(SegmentIdBatch.objects.get(digest=entry["digest"]).ids)
+            del entry["digest"], entry["url"]
+    return delta
+
+
+def plain(document: dict[str, Any]) -> str:
+    """As text, in which 1, 1.0 and true differ; the order of an id list means nothing."""
+    for segment in document["segments"].values():
+        for name in ("included", "excluded"):
+            rows = [{**row, "keys": sorted(row["keys"])} for row in segment.get(name, [])]
+            rows = sorted((row for row in rows if row["keys"]), key=lambda row: row["by"])
+            segment.pop(name, None)
+            if rows:
+                segment[name] = rows
+    return json.dumps(document, sort_keys=True)
+
+
+@every_example
+def test_gate(change: Change, world: Project, owner):
+    guard = [
+        EditEnvironment(project="shop", environment=key, requires_approval=True)
+        for key in ("development", "staging", "production")
+    ]
+    submit(*guard, actor=OPERATOR)
+    before = rulesets(world)
+
+    try:
+        submit(change, actor=owner)
+    except ApprovalNeeded:
+        refused = True
+    else:
+        refused = False
+
+    after = rulesets(world)
+    assert {key: after.get(key) for key in before} == before
+    assert refused or after.keys() >= before.keys()
+
+
+@every_example
+def test_outsiders(change: Change, world: Project, outsider):
+    before = rulesets(world), Event.objects.count()
+
+    with pytest.raises(Denied):
+        submit(change, actor=outsider)
+
+    assert (rulesets(world), Event.objects.count()) == before
+
+
+@every_example
+def test_permission_lost_between_page_and_commit(change: Change, world: Project, admin):
+    submit(RemoveMember(project="shop", username="admin"), actor=OPERATOR)
+
+    with pytest.raises(Denied):
+        submit(change, actor=admin)
+
+
+@every_example
+def test_round_trip(change: Change):
+    assert from_json(json.loads(json.dumps(change.as_json()))) == change
+
+
+@pytest.mark.parametrize("path", sorted(RELEASED.glob("*.json")), ids=lambda path: path.stem)
+def test_every_change_ever_released_still_loads(path: Path):
+    stored = json.loads(path.read_text())
+
+    assert {row["kind"] for row in stored} <= set(KINDS)
+    for row in stored:
+        assert isinstance(from_json(row), Change)
+
+
+def test_every_kind_has_been_frozen():
+    frozen = {
+        row["kind"] for path in RELEASED.glob("*.json") for row in json.loads(path.read_text())
+    }
+
+    assert frozen == set(KINDS)
+
+
+@every_example
+def test_undo(change: Change, world: Project):
+    before = without_versions(rulesets(world))
+
+    outcome = submit(change, actor=OPERATOR)
+    ways_back = change.undo(outcome.effects)
+
+    if ways_back is None:
+        assert change.kind in IRREVERSIBLE
+        return
+    assert change.kind not in IRREVERSIBLE
+    if ways_back:
+        submit(*ways_back, actor=OPERATOR)
+    assert plain_all(without_versions(rulesets(world))) == plain_all(before)
+
+
+def plain_all(documents: dict[str, Any]) -> dict[str, str]:
+    return {key: plain(document) for key, document in documents.items()}
+
+
+@every_example
+def test_no_silent_write(change: Change, world: Project):
+    before = tracked_rows()
+    events = set(Event.objects.values_list("pk", flat=True))
+
+    submit(change, actor=OPERATOR)
+
+    after = tracked_rows()
+    changed = {row for row in before.keys() | after.keys() if before.get(row) != after.get(row)}
+    explained = {
+        effect["subject"]
+        for event in Event.objects.exclude(pk__in=events)
+        for effect in event.effects
+    }
+    assert changed, "the example changes nothing"
+    for row in changed:
+        assert (after.get(row) or before[row])["subjects"] & explained
+
+
+def tracked_rows() -> dict[tuple[str, Any], dict[str, Any]]:
+    """(table, primary key) → the row's values and the subjects an event may name it by."""
+    return {
+        (model.__name__, row.pk): {
+            "subjects": subjects_of(row),
+            **{field.attname: getattr(row, field.attname) for field in model._meta.concrete_fields},
+        }
+        for model in apps.get_app_config("flags").get_models()
+        if model.__name__ not in UNTRACKED and not model.__name__.startswith("Historical")
+        for row in model.objects.all()
+    }
+
+
+def subjects_of(row: Model) -> set[str]:
+    """A row of one environment comes and goes with it, so the environment's event explains it too."""
+    match type(row).__name__:
+        case "FlagConfiguration":
+            return {f"flag:{row.flag.key}", f"environment:{row.environment.key}"}
+        case "SegmentDefinition":
+            return {f"segment:{row.segment.key}", f"environment:{row.environment.key}"}
+        case "SegmentId":
+            definition = row.definition
+            return {
+                f"segment:{definition.segment.key}",
+                f"environment:{definition.environment.key}",
+            }
+        case "SdkKey":
+            return {f"sdk_key:{row.public_id}", f"environment:{row.environment.key}"}
+        case "ApiToken":
+            return {f"api_token:{row.public_id}"}
+        case "Membership":
+            return {f"member:{row.user_id}"}
+        case "User":
+            return {f"user:{row.pk}"}
+        case name:
+            return {f"{name.lower()}:{row.key}"}
+
+
+@every_example
+def test_versions_have_no_gaps_and_each_event_its_outbox(change: Change, world: Project):
+    outcome = submit(change, actor=OPERATOR)
+
+    for stream in Stream.objects.all():
+        versions = list(stream.events.order_by("version").values_list("version", flat=True))
+        assert versions == list(range(1, stream.version + 1))
+    for event in outcome.events:
+        assert sorted(event.outbox.values_list("subscriber", flat=True)) == [
+            "broadcast",
+            "deliveries",
+        ]
+
+
+@every_example
+def test_a_dry_run_leaves_no_trace(change: Change, world: Project):
+    before = tracked_rows(), Event.objects.count()
+
+    submit(change, actor=OPERATOR, dry_run=True)
+
+    assert (tracked_rows(), Event.objects.count()) == before
+
+
+def test_all_or_nothing(world: Project, editor):
+    before = tracked_rows(), Event.objects.count()
+    good = EXAMPLES[5]
+
+    with pytest.raises(FlagsiteError):
+        submit(good, good, actor=editor)
+
+    assert (tracked_rows(), Event.objects.count()) == before
+    assert Environment.objects.filter(project=world).count() == 3
