@@ -19,7 +19,7 @@ from flagclient.last_known import LastKnown
 from flagclient.listeners import ChangeListener, Listeners, StateListener
 from flagclient.pace import Pace
 from flagclient.reporter import Reporter
-from flagclient.serving import BOOLEAN, FLOAT, INTEGER, JSON, STRING, Serving, fresh
+from flagclient.serving import BOOLEAN, FLOAT, INTEGER, JSON, STRING, Serving
 from flagclient.state import State
 from flagengine import Ruleset
 
@@ -105,7 +105,7 @@ class FlagClient:
         """Return the JSON value this context gets, the caller's own to change, or `default`."""
         return self.json_details(flag, default, context).value
 
-    # The five calls below are the hot path: the same eight lines each, because a shared function
+    # The five calls below are the hot path: the same few lines each, because a shared function
     # would cost more than all they do. What they miss or raise, Serving.answer sorts out.
 
     def boolean_details(
@@ -114,7 +114,7 @@ class FlagClient:
         """Return what `boolean` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.evaluate(flag, context)
+            result = serving.ruleset.evaluate(flag, context)
             prepared = serving.boolean[id(result)]
         except Exception:
             return serving.answer(BOOLEAN, flag, default, context)
@@ -127,7 +127,7 @@ class FlagClient:
         """Return what `string` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.evaluate(flag, context)
+            result = serving.ruleset.evaluate(flag, context)
             prepared = serving.string[id(result)]
         except Exception:
             return serving.answer(STRING, flag, default, context)
@@ -140,7 +140,7 @@ class FlagClient:
         """Return what `integer` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.evaluate(flag, context)
+            result = serving.ruleset.evaluate(flag, context)
             prepared = serving.integer[id(result)]
         except Exception:
             return serving.answer(INTEGER, flag, default, context)
@@ -153,7 +153,7 @@ class FlagClient:
         """Return what `float` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.evaluate(flag, context)
+            result = serving.ruleset.evaluate(flag, context)
             prepared = serving.float[id(result)]
         except Exception:
             return serving.answer(FLOAT, flag, default, context)
@@ -164,12 +164,12 @@ class FlagClient:
         """Return what `json` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.evaluate(flag, context)
+            result = serving.ruleset.evaluate(flag, context)
             prepared = serving.json[id(result)]
         except Exception:
             return serving.answer(JSON, flag, default, context)
         prepared.count()
-        return prepared.details._replace(value=fresh(prepared.value))
+        return prepared.with_own_value()
 
     def wait_until_ready(self, timeout: Seconds | None = None) -> bool:
         """Wait until flags are answered from rules; return whether they are.
