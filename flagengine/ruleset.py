@@ -163,7 +163,8 @@ class Ruleset:
         """The result that `evaluate` gives, and every step that led to it."""
         plain = checked(context)
         if plain is None:
-            return Explanation(self._invalid_context(flag_key), [])
+            step = {"step": "context", "held": False, "why": _BAD_CONTEXT}
+            return Explanation(self._invalid_context(flag_key), [step])
         moment = self._moment(plain, now)
         assert moment.now is not None
         result = self.evaluate(flag_key, plain, now=moment.now)
