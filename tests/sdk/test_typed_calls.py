@@ -5,9 +5,10 @@ from itertools import permutations
 from types import MappingProxyType
 
 import pytest
-from flagclient import Details
+from flagclient import Details, FlagClient
 
-from tests.sdk.loopback import a_flag, a_ruleset
+from tests.sdk.conftest import QUICK
+from tests.sdk.loopback import KEY, LoopbackServer, a_flag, a_ruleset
 
 VALUES = {
     "boolean": True,
@@ -19,9 +20,10 @@ VALUES = {
 DEFAULTS = {"boolean": False, "string": "", "integer": 0, "float": 0.0, "json": None}
 
 
-@pytest.fixture
-def client(server, connect):
-    server.ruleset = a_ruleset(
+@pytest.fixture(scope="module")
+def client():
+    """One client for all of this file: no test changes what it answers."""
+    ruleset = a_ruleset(
         *(a_flag(f"a-{kind}", value=value, kind=kind) for kind, value in VALUES.items()),
         a_flag("off", enabled=False, version=5),
         a_flag("whole", value=3, kind="float"),
@@ -45,9 +47,9 @@ def client(server, connect):
         ),
         version=42,
     )
-    client = connect()
-    assert client.wait_until_ready(10)
-    return client
+    with LoopbackServer(ruleset) as server, FlagClient(server.url, KEY, pace=QUICK) as client:
+        assert client.wait_until_ready(10)
+        yield client
 
 
 @pytest.mark.parametrize("kind", VALUES)
