@@ -1,5 +1,6 @@
 """From saved rows to effects on rulesets: the same steps for every change that alters a flag."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def settle(
         environment = configuration.environment.key
         old = before[environment]
         new = flag_entry(flag, configuration)
-        if new == old and _same_types(new, old):
+        if same(new, old):
             continue
         if problems := problems_in_flag(new):
             raise Invalid(problems)
@@ -58,6 +59,11 @@ def settle(
         after = flag_entry(flag, configuration)
         effects.append(flag_effect(kind, environment, flag, old, after))
     return effects
+
+
+def same(new: Entry, old: Entry) -> bool:
+    """Whether a ruleset would be written alike: 1, 1.0 and true differ, the order of members is nothing."""
+    return json.dumps(new, sort_keys=True) == json.dumps(old, sort_keys=True)
 
 
 def flag_effect(
@@ -130,8 +136,3 @@ def _path(error: jsonschema.ValidationError) -> str:
     return "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
     )
-
-
-def _same_types(new: Entry, old: Entry) -> bool:
-    """Python holds 1 == 1.0 == True; a ruleset does not."""
-    return repr(new) == repr(old)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from audit.canonical import canonical_bytes, sha256
 from flagengine import problems_in_segment
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
+from flags.changes.rulesets import same
 from flags.errors import AlreadyExists, Invalid, NotFound, StaleChange
 from flags.models import Segment, SegmentDefinition, SegmentId, SegmentIdBatch
 from flags.models.keys import KEY_MEANS, is_key
@@ -126,7 +127,7 @@ class DefineSegment(Change, frozen=True, kw_only=True):
         before = segment_entry(segment, definition)
         definition.when = self.when
         after = segment_entry(segment, definition)
-        if repr(before) == repr(after):
+        if same(after, before):
             return []
         if problems := problems_in_segment(after):
             raise Invalid(problems)
