@@ -1,6 +1,7 @@
 """Events: chained, numbered without gaps, final."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -53,9 +54,12 @@ def test_the_delta_is_stored_with_its_event(editor, a_flag):
 def test_the_database_refuses_to_change_an_event(editor, a_flag, statement):
     a_flag()
 
-    with pytest.raises(IntegrityError, match="events are final"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+    with (
+        pytest.raises(IntegrityError, match="events are final"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
 
 
 def test_a_whole_log_has_no_faults(editor, a_flag):
@@ -101,8 +105,6 @@ def test_erasing_a_person_leaves_the_chain_whole(editor, a_flag):
 
 
 def test_time_never_runs_backwards_in_a_stream(editor, a_flag):
-    from datetime import timedelta
-
     a_flag()
     (event,) = switch(editor, on=True).events
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from flags.changes import ArchiveFlag, ConfigureFlag, CreateFlag, EditFlag, SwitchFlag, submit
+from flags.changes import (
+    ArchiveFlag,
+    ConfigureFlag,
+    CreateFlag,
+    EditEnvironment,
+    EditFlag,
+    SwitchFlag,
+    submit,
+)
 from flags.errors import ApprovalNeeded, Denied, InUse, Invalid, StaleChange
 from flags.models import Environment, Flag
 from flags.snapshots import ruleset_document
@@ -67,8 +75,6 @@ def test_outsider_is_refused_and_nothing_is_saved(outsider, a_flag):
 def test_an_environment_that_requires_approval_refuses_what_alters_its_ruleset(
     project, owner, editor, a_flag
 ):
-    from flags.changes import EditEnvironment
-
     a_flag("new-checkout")
     submit(
         EditEnvironment(project="shop", environment="production", requires_approval=True),
