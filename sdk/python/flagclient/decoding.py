@@ -32,7 +32,7 @@ def encode_ruleset(document: dict[str, Any]) -> Iterator[str]:
     """Write a ruleset as JSON, in pieces, without a line break in it."""
     opening = "{"
     for name, value in document.items():
-        if name not in TABLES:
+        if name not in TABLES or not isinstance(value, dict):
             yield f"{opening}{json.dumps(name)}: {json.dumps(value)}"
         else:
             yield f'{opening}"{name}": {{'
