@@ -70,6 +70,7 @@ def test_too_much_for_a_frame_is_fetched(server, connect):
     server.send({"type": "fetch", "version": 2})
 
     server.wait_for(lambda: server.receipts == [1, 2])
+    server.wait_for(lambda: len(server.hellos) == 2)
     assert client.boolean("new-checkout", True) is False
     assert any("/since/1-" in path for _, path, _ in server.requests)
     assert [hello.get("version") for hello in server.hellos] == [None, 2]

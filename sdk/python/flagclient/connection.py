@@ -158,7 +158,8 @@ class Connection:
                 self._poll_in(self._pace.poll_after_loss)
 
     def _follow(self, websocket: ClientConnection) -> float:
-        self._acknowledged = self._holding.state_id
+        # Also a version it already had: this connection is new to the server.
+        self._acknowledged = None
         self._say_hello(websocket)
         timeout: float | None = self._pace.hello_timeout
         while True:
@@ -209,7 +210,9 @@ class Connection:
 
     def _acknowledge(self, websocket: ClientConnection) -> None:
         ruleset = self._holding.ruleset
-        if ruleset is not None and ruleset.state != self._acknowledged:
+        if not self._holding.connected or ruleset is None:
+            return
+        if ruleset.state != self._acknowledged:
             websocket.send(json.dumps({"type": "receipt", "version": ruleset.version}))
             self._acknowledged = ruleset.state
 
