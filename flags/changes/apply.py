@@ -88,10 +88,14 @@ def _locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: dateti
     project = Project.objects.filter(key=key).first()
     if project is None:
         raise NotFound(f"there is no project {key}")
-    environments = _touched(changes, project)
-    lock_streams(environment.stream_key for environment in environments.values())
+    seen = _touched(changes, project)
+    lock_streams(environment.stream_key for environment in seen.values())
     lock_streams([project.stream_key])
-    if _touched(changes, project) != environments:
+    # Read again now that nobody can change them: whether an environment requires approval counts
+    # as it stands under the locks.
+    project.refresh_from_db()
+    environments = _touched(changes, project)
+    if environments != seen:
         raise Busy("an environment was added or removed at this moment; try again")
     return Scope(project=project, environments=environments, actor=actor, reason=reason, now=now)
 

@@ -9,8 +9,8 @@ from django.db import connection, transaction
 from audit.log import lock_streams
 from audit.models import Stream
 from audit.verification import faults
-from flags.changes import CreateFlag, SwitchFlag, submit
-from flags.errors import Busy, StaleChange
+from flags.changes import CreateFlag, EditEnvironment, RemoveMember, SwitchFlag, submit
+from flags.errors import ApprovalNeeded, Busy, Denied, StaleChange
 from flags.models import Environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,3 +91,46 @@ def test_who_waits_too_long_for_a_lock_is_told_to_try_again(project, editor, a_f
         (result,) = in_threads(lambda: switch("new-checkout", True, editor))
 
     assert isinstance(result, Busy)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"),
+    [
+        (
+            EditEnvironment(project="shop", environment="production", requires_approval=True),
+            ApprovalNeeded,
+        ),
+        (RemoveMember(project="shop", username="editor"), Denied),
+    ],
+    ids=["approval is asked for", "the permission is lost"],
+)
+def test_what_counts_is_what_holds_under_the_locks(
+    editor, owner, a_flag, settings, meanwhile, refusal
+):
+    settings.LOCK_TIMEOUT = timedelta(seconds=30)
+    flag = a_flag("new-checkout")
+    results = []
+
+    def save():
+        results.extend(in_threads(lambda: switch("new-checkout", True, editor)))
+
+    with transaction.atomic():
+        submit(meanwhile, actor=owner)
+        waiting = threading.Thread(target=save)
+        waiting.start()
+        until_somebody_waits_for_a_lock()
+    waiting.join()
+
+    assert [type(result) for result in results] == [refusal]
+    assert not flag.configurations.filter(enabled=True).exists()
+
+
+def until_somebody_waits_for_a_lock():
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.datname = current_database() "
+                "WHERE NOT granted"
+            )
+            if cursor.fetchone()[0]:
+                return
