@@ -13,7 +13,7 @@ from .buckets import BUCKETS, LARGEST_INTEGER, bucket_of, text_of
 from .compiling import Moment
 from .context import TARGETING_KEY, Context, value_in
 from .reading import NOW, All, Any, Condition, Flag, InSegment, Leaf, Not, Serve, Variation
-from .result import Result
+from .result import FLAG_NOT_FOUND, GENERAL, Result
 
 Step = dict[str, Anything]
 DEEPEST = 16  # explanations inside explanations; below, only the outcome is told
@@ -36,7 +36,7 @@ def explained(
     flag_key: str, context: Context, moment: Moment, result: Result, binder: Binder
 ) -> Explanation:
     """The steps behind the result that was just evaluated."""
-    if flag_key not in binder.flags:
+    if result.error_code == FLAG_NOT_FOUND:
         return Explanation(result, [{"step": "flag", "held": False, "why": result.error_message}])
     return Explanation(result, _Walk(context, moment, binder).flag(flag_key, depth=0))
 
@@ -53,7 +53,7 @@ class _Walk:
         """The steps of a flag, up to the one that decided."""
         outcome: Result = self.binder.flag(key).run(self.context, self.moment)
         flag = self.binder.flags[key].flag
-        if flag is None or outcome.error_code == "GENERAL":
+        if flag is None or outcome.error_code == GENERAL:
             return [{"step": "flag", "flag": key, "held": False, "why": outcome.error_message}]
         steps: list[Step] = [{"step": "enabled", "flag": key, "held": flag.enabled}]
         if not flag.enabled:

@@ -144,9 +144,9 @@ class Evaluation:
 
     def holds(self, when):
         if "all" in when:
-            return all([self.holds(inner) for inner in when["all"]])
+            return all(self.holds(inner) for inner in when["all"])
         if "any" in when:
-            return any([self.holds(inner) for inner in when["any"]])
+            return any(self.holds(inner) for inner in when["any"])
         if "not" in when:
             return not self.holds(when["not"])
         if "segment" in when:
@@ -296,7 +296,7 @@ def double(value):
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def version(value):

@@ -26,8 +26,8 @@ def a_flag(key="flag", **members):
     return {**flag, **members}
 
 
-def a_rule(when, serve="on", id="r1"):
-    return {"id": id, "when": when, "serve": {"variation": serve}}
+def a_rule(when, serve="on", rule_id="r1"):
+    return {"id": rule_id, "when": when, "serve": {"variation": serve}}
 
 
 def a_leaf(attribute, op, *values, **members):
@@ -166,7 +166,7 @@ def flags(draw, key, others):
     rules = draw(
         st.lists(st.tuples(conditions, serves(keys)), max_size=draw(st.sampled_from([1, 3, 8])))
     )
-    flag = a_flag(
+    return a_flag(
         key,
         type=flag_type,
         version=draw(st.integers(1, 9)),
@@ -201,7 +201,6 @@ def flags(draw, key, others):
         fallthrough=draw(serves(keys)),
         client_visible=draw(st.booleans()),
     )  # fmt: skip
-    return flag
 
 
 id_groups = st.lists(
