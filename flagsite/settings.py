@@ -25,6 +25,11 @@ DATABASES = {
 }
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": "3",
+    # A database that vanished without a word is noticed in seconds, not in the kernel's minutes.
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "8000",
     **DATABASES["default"]["OPTIONS"],  # type: ignore[dict-item]
 }
 REDIS_URL = env.text("REDIS_URL")
@@ -145,6 +150,14 @@ LOCK_TIMEOUT = env.seconds("FLAGSITE_LOCK_TIMEOUT_SECONDS", 2)
 TRUTH_CHECK = env.seconds("FLAGSITE_TRUTH_CHECK_SECONDS", 3)
 # SDK keys: how soon a revocation that lost its hint is noticed. The contract is two seconds.
 KEY_REFRESH = env.seconds("FLAGSITE_KEY_REFRESH_SECONDS", 1)
+# Requests a second that one SDK key may make of one process; 0 is no limit.
+RATE_LIMIT_PER_KEY = env.integer("FLAGSITE_RATE_LIMIT_PER_KEY", 0)
+# Open websockets of one process; more are told to come back.
+MOST_SOCKETS = env.integer("FLAGSITE_MOST_SOCKETS", 20_000, at_least=1)
+# Environments whose rulesets one process holds; the ones beyond are read when they are needed.
+RULESETS_IN_MEMORY = env.integer("FLAGSITE_RULESETS_IN_MEMORY", 1_000, at_least=1)
+# Threads of a web process for pages and the management API; each keeps a database connection.
+WEB_THREADS = env.integer("FLAGSITE_WEB_THREADS", 8, at_least=1)
 
 # --- Celery ----------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

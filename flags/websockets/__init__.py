@@ -1,0 +1,1 @@
+"""Websockets: for SDKs, for browsers' SDKs, for the dashboard's pages. Never imports another door."""
