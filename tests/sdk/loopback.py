@@ -57,6 +57,13 @@ def state_of(ruleset: dict[str, Any]) -> str:
     return f"{ruleset['version']}-{ruleset['digest']}"
 
 
+def with_ids(segment: dict[str, Any], change: dict[str, Any], batches: dict[str, bytes]):
+    """The segment with the ids of a change added to its only list."""
+    if "digest" in change:
+        change = {**change, **json.loads(batches[change["digest"]])}
+    return {**segment, change["list"]: [{"by": change["by"], "keys": change["add"]}]}
+
+
 class Close(Exception):
     """Raised by a script to close the websocket with a code."""
 
@@ -76,6 +83,7 @@ class LoopbackServer:
         self.deltas: list[dict[str, Any]] = []
         self.script: Callable[[dict[str, Any]], list[Any]] = self.answer_hello
         self.statuses: dict[str, int] = {}
+        self.id_batches: dict[str, bytes] = {}
         self.headers: list[tuple[bytes, bytes]] = []
         self.hellos: list[dict[str, Any]] = []
         self.receipts: list[int] = []
@@ -145,7 +153,9 @@ class LoopbackServer:
         segments = dict(before["segments"])
         for change in changes:
             table = flags if change["kind"] == "flag" else segments
-            if change["value"] is None:
+            if change["kind"] == "segment_ids":
+                table[change["key"]] = with_ids(table[change["key"]], change, self.id_batches)
+            elif change["value"] is None:
                 table.pop(change["key"], None)
             else:
                 table[change["key"]] = change["value"]
@@ -271,6 +281,9 @@ class LoopbackServer:
                 return 410, b"{}", []
             answer = {"version": self.ruleset["version"], "deltas": deltas}
             return 200, json.dumps(answer).encode(), []
+        if path.startswith("/sdk/v1/segment-ids/"):
+            batch = self.id_batches.get(path.rsplit("/", 1)[1])
+            return (404, b"{}", []) if batch is None else (200, batch, [])
         if path == "/sdk/v1/counts":
             self._note(self.count_reports, json.loads(body))
             return 202, b"", []

@@ -1,6 +1,8 @@
 """Following the server over the websocket."""
 
 import dataclasses
+import hashlib
+import json
 import logging
 
 import pytest
@@ -100,6 +102,64 @@ def test_a_state_the_log_does_not_have_is_fetched_whole(server, connect):
     server.wait_for(lambda: 9 in server.receipts)
     assert client.boolean("restored", False) is True
     assert client.boolean_details("new-checkout", False).error_code == "FLAG_NOT_FOUND"
+
+
+@pytest.fixture
+def beta_only(server):
+    """A server whose flag is on for a segment of many ids, which is still empty."""
+    rule = {"id": "r1", "when": {"segment": "beta"}, "serve": {"variation": "served"}}
+    flag = a_flag(
+        "beta-only",
+        rules=[rule],
+        variations=[{"key": "served", "value": True}, {"key": "no", "value": False}],
+        fallthrough={"variation": "no"},
+    )
+    server.ruleset = a_ruleset(flag, segments={"beta": {"key": "beta"}})
+    return server
+
+
+def by_digest(server, ids):
+    body = json.dumps({"add": ids, "remove": []}).encode()
+    digest = hashlib.sha256(body).hexdigest()
+    server.id_batches[digest] = body
+    return {
+        "kind": "segment_ids",
+        "key": "beta",
+        "list": "included",
+        "by": "targetingKey",
+        "digest": digest,
+        "url": f"/sdk/v1/segment-ids/{digest}",
+    }
+
+
+def test_ids_too_many_for_a_delta_are_fetched(beta_only, connect):
+    client = connect()
+    assert client.wait_until_ready(10)
+    user = {"targetingKey": "user-4999"}
+    assert client.boolean("beta-only", True, user) is False
+
+    beta_only.change(by_digest(beta_only, [f"user-{number}" for number in range(5_000)]))
+
+    beta_only.wait_for(lambda: 2 in beta_only.receipts)
+    assert client.boolean("beta-only", False, user) is True
+    assert [path for _, path, _ in beta_only.requests if path == "/sdk/v1/ruleset"] == []
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda body: body + b" ", lambda body: None], ids=["wrong", "gone"]
+)
+def test_ids_that_cannot_be_had_are_fetched_with_the_whole(beta_only, connect, spoil):
+    client = connect()
+    assert client.wait_until_ready(10)
+    change = by_digest(beta_only, ["user-1"])
+    delta = beta_only.change(change, push=False)
+    body = spoil(beta_only.id_batches[change["digest"]])
+    beta_only.id_batches = {} if body is None else {change["digest"]: body}
+
+    beta_only.send({"type": "delta", **delta})
+
+    beta_only.wait_for(lambda: 2 in beta_only.receipts)
+    assert client.boolean("beta-only", False, {"targetingKey": "user-1"}) is True
 
 
 BAD_DELTAS = {

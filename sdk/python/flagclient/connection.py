@@ -218,11 +218,26 @@ class Connection:
 
     def _advance(self, deltas: list[Any]) -> None:
         try:
-            self._holding.advance(deltas)
+            self._holding.advance([self._completed(delta) for delta in deltas])
         except Exception as error:
             # Whatever is wrong with a delta, the whole ruleset says what it should have led to.
             logger.warning("delta.refused: %s", error)
             self._fetch(whole=True)
+
+    def _completed(self, delta: Any) -> Any:
+        """Put ids that travel by digest into their delta."""
+        changes = delta.get("changes") if isinstance(delta, dict) else None
+        if not isinstance(changes, list):
+            return delta  # no delta at all: for the engine to refuse
+        return {
+            **delta,
+            "changes": [
+                {**change, **self._endpoints.segment_ids(str(change["digest"]))}
+                if isinstance(change, dict) and "digest" in change
+                else change
+                for change in changes
+            ],
+        }
 
     def _fetch(self, *, whole: bool = False) -> None:
         now = time.monotonic()
@@ -235,7 +250,7 @@ class Connection:
             deltas = self._endpoints.since(known)
             if deltas is not None:
                 with contextlib.suppress(Exception):
-                    self._holding.advance(deltas)
+                    self._holding.advance([self._completed(delta) for delta in deltas])
                     return
         document = self._endpoints.ruleset(known=None)
         if document is not None:

@@ -4,6 +4,7 @@ ServerUnusable      away, slow, or answering nonsense: try again later
 └─ KeyRefused       the server does not take the key
 """
 
+import hashlib
 import http.client
 import json
 import ssl
@@ -82,6 +83,15 @@ class Endpoints:
         if not isinstance(deltas, list):
             raise ServerUnusable(f"{path}: expected a list `deltas`, got {type(deltas).__name__}")
         return deltas
+
+    def segment_ids(self, digest: str) -> dict[str, Any]:
+        """Fetch the ids of a change that was too long for its delta: `add` and `remove`."""
+        path = f"/sdk/v1/segment-ids/{quote(digest, safe='')}"
+        answer = self._ask(path, expected=(200,))
+        if hashlib.sha256(answer.text.encode()).hexdigest() != digest:
+            raise ServerUnusable(f"{path}: the ids do not match their digest")
+        body = _parsed(answer, json.loads)
+        return {"add": body.get("add"), "remove": body.get("remove")}
 
     def send_counts(self, body: dict[str, object]) -> bool:
         """Report counts; False when this server does not collect them."""
