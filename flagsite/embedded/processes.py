@@ -1,10 +1,12 @@
 """The processes of a running Flagsite, side by side under honcho, each under a keeper."""
 
+import contextlib
 import http.client
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +34,9 @@ class Processes:
 
     def commands(self) -> dict[str, list[str]]:
         python = [sys.executable, "-m"]
-        celery = [*python, "celery", "--app", "flagsite", "--quiet"]
+        # As root Celery warns of pickled tasks from strangers; these are JSON, from one's own store.
+        celery = [sys.executable, "-W", "ignore::UserWarning:celery.platforms", "-m", "celery"]
+        celery += ["--app", "flagsite", "--quiet"]
         worker = [
             *(*celery, "worker", "--loglevel", "warning", "--pool", "threads"),
             # One worker of each kind here: nothing to hear from or to tell others.
@@ -76,7 +80,12 @@ class Processes:
         for name, command in self.commands().items():
             kept = keeper_command(command, name=name, grace_seconds=GRACE_SECONDS)
             manager.add_process(name, as_shell(kept))
-        manager.loop()
+        try:
+            manager.loop()
+        except BaseException:
+            # Whatever went wrong, nothing may keep running behind the back of who started it.
+            manager.terminate()
+            raise
         self.were_stopped = manager.returncode in STOPPED_BY_SIGNAL
 
 
@@ -91,10 +100,22 @@ class StartedPrinter(Printer):  # type: ignore[misc]
         self.once_started: Callable[[], None] | None = once_started
 
     def write(self, message: Message) -> None:
-        super().write(message)
+        with quiet_when_unheard():
+            super().write(message)
         if self.once_started is not None:
             call, self.once_started = self.once_started, None
             call()
+
+
+@contextlib.contextmanager
+def quiet_when_unheard() -> Iterator[None]:
+    """Let a reader that is gone (`bin/up | head`) end the output, never the processes."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def web_is_ready(host: str, port: int) -> bool:

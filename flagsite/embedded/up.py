@@ -19,7 +19,7 @@ from flagsite.embedded import home
 from flagsite.embedded.errors import CannotStart
 from flagsite.embedded.ports import is_free
 from flagsite.embedded.postgres import start_postgres
-from flagsite.embedded.processes import Processes, web_is_ready
+from flagsite.embedded.processes import Processes, quiet_when_unheard, web_is_ready
 from flagsite.embedded.valkey import start_valkey
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -101,7 +101,7 @@ def run(options: Options) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if processes.were_stopped:
-        print("Flagsite is stopped.")
+        say("Flagsite is stopped.")
         return 0
     print(
         "flagsite: a process ended by itself (see above); everything is stopped.", file=sys.stderr
@@ -151,6 +151,8 @@ def stores_and_variables(options: Options) -> Iterator[dict[str, str]]:
 def prepare(options: Options) -> str:
     """Bring schema, account and demo up to date; how to sign in, in words."""
     manage("migrate", "--no-input", "--verbosity=0")
+    # Static files are served from their sources in development, but the folder has to be there.
+    (options.home / "static").mkdir(exist_ok=True)
     if os.environ["FLAGSITE_DEVELOPMENT"] == "0":
         manage("collectstatic", "--no-input", "--verbosity=0")
     first_run_done = options.home / "first-run-done"
@@ -165,7 +167,7 @@ def prepare(options: Options) -> str:
     else:
         sign_in = f"{ADMIN} (FLAGSITE_ADMIN_PASSWORD=… bin/up sets a new password)"
     if is_first and options.with_demo:
-        print("Making the demo project …", flush=True)
+        say("Making the demo project …")
         manage("seed_demo")
     first_run_done.touch()
     return sign_in
@@ -179,11 +181,18 @@ def manage(*arguments: str, typed: str = "") -> None:
         raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, as said above.")
 
 
+def say(text: str) -> None:
+    with quiet_when_unheard():
+        print(text, flush=True)
+
+
 def announce_when_ready(options: Options, sign_in: str) -> None:
     def announce() -> None:
         if web_is_ready(options.host, options.port):
-            print(f"\n  Flagsite runs at {options.address}\n  Sign in as {sign_in}", flush=True)
-            print("  Ctrl-C stops everything.\n", flush=True)
+            say(
+                f"\n  Flagsite runs at {options.address}\n  Sign in as {sign_in}\n"
+                "  Ctrl-C stops everything.\n"
+            )
 
     threading.Thread(target=announce, daemon=True).start()
 
