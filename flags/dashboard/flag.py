@@ -1,0 +1,381 @@
+"""One flag: its header, what it serves in an environment, its variations and its settings."""
+
+import json
+from urllib.parse import urlencode
+from typing import Any
+
+import msgspec
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import reswap, retarget, trigger_client_event
+
+from flagengine import Problem
+from flags import differences
+from flags.changes import (
+    ArchiveFlag,
+    Change,
+    ConfigureFlag,
+    DeleteFlag,
+    EditFlag,
+    Outcome,
+    RestoreFlag,
+    submit,
+)
+from flags.dashboard.conditions import (
+    MODES,
+    OPERATOR_GROUPS,
+    empty_comparison,
+    empty_group,
+    empty_segment,
+)
+from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variation_rows
+from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.targeting import targeting_of
+from flags.dashboard.undo import told, way_back
+from flags.errors import Conflict, FlagsiteError, Invalid, NotFound, StaleChange
+from flags.models import Environment, Flag, FlagConfiguration
+from flags.queries.flags import (
+    attributes_in_use,
+    flag_row,
+    flags_to_require,
+    members_of,
+    segment_keys,
+)
+
+EDITED = ("prerequisites", "targets", "rules", "fallthrough", "off_variation")
+
+
+def opened_flag(shell: Shell, key: str) -> SwitchRow:
+    """The flag with its state in every environment, for the header; raises Http404."""
+    found = flag_row(shell.project, shell.environments, key)
+    if found is None:
+        raise Http404(f"there is no flag {key} in {shell.project.key}")
+    return SwitchRow(found, shell)
+
+
+@require_GET
+@project_page("flags")
+def targeting(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """The Targeting tab of one environment; `?edit=1` gives the editor instead of the sentences."""
+    row = opened_flag(shell, flag)
+    environment = _chosen_environment(request, shell)
+    context = _targeting(shell, row, environment)
+    if request.GET.get("edit") == "1" and not context["refusal"]:
+        context |= _for_editing(shell, row.flag)
+    if request.htmx and request.htmx.target == "targeting":  # type: ignore[attr-defined]
+        return render(request, "dashboard/parts/_targeting.html", context)
+    return render(request, "dashboard/flag_targeting.html", context)
+
+
+@require_GET
+@project_page("flags")
+def header(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """The header as it is now."""
+    context = {"shell": shell, "row": opened_flag(shell, flag)}
+    return render(request, "dashboard/parts/_flag_header.html", context)
+
+
+@require_POST
+@project_page("flags")
+def preview(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
+    """What a save would do: the differences and a place for the reason, or what is wrong."""
+    change = _change_from(request, shell, flag, environment)
+    return _reviewed(request, shell, change)
+
+
+@require_POST
+@project_page("flags")
+def save(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
+    """Save the editor's whole state; refused when the flag moved since the editor was opened."""
+    change = _change_from(request, shell, flag, environment)
+    try:
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, StaleChange):
+        # It was right when it was reviewed; the review says what is wrong with it now.
+        return _reviewed(request, shell, change)
+    row = opened_flag(shell, flag)
+    chosen = shell.environment(environment)
+    response = render(request, "dashboard/parts/_targeting.html", _targeting(shell, row, chosen))
+    trigger_client_event(response, "close-dialogs")
+    text = f"{flag} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
+    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("flags")
+def variations(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """The answers there are: keys, values and names, and the JSON Schema of the values."""
+    row = opened_flag(shell, flag)
+    context: dict[str, Any] = {
+        "shell": shell,
+        "row": row,
+        "tab": "variations",
+        "refusal": _refusal_everywhere(shell, row.flag),
+        "variations": [_typed(one, row.flag.type) for one in row.flag.variations],
+        "schema": ""
+        if row.flag.json_schema is None
+        else json.dumps(row.flag.json_schema, indent=2, ensure_ascii=False),
+        "revision": row.flag.revision,
+    }
+    if request.method == "GET":
+        return render(request, "dashboard/flag_variations.html", context)
+    try:
+        change = EditFlag(
+            project=shell.project.key,
+            flag=flag,
+            variations=read_variations(request, row.flag.type),
+            json_schema=_schema(request.POST.get("json_schema", "")),
+            expected_revision=_revision(request),
+        )
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, Conflict) as error:
+        context |= {
+            "problems": _problems(error),
+            "variations": variation_rows(request),
+            "schema": request.POST.get("json_schema", ""),
+            "revision": request.POST.get("revision", ""),
+            "reason": request.POST.get("reason", ""),
+        }
+        return render(request, "dashboard/flag_variations.html", context, status=status_of(error))
+    return _edited(request, shell, flag, "flag-variations", change, outcome)
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("flags")
+def settings(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """What a flag is called and whose it is, and its end: archived, restored, deleted."""
+    row = opened_flag(shell, flag)
+    context: dict[str, Any] = {
+        "shell": shell,
+        "row": row,
+        "tab": "settings",
+        "members": members_of(shell.project),
+        "refusal": shell.edit_refusal,
+        "everywhere_refusal": _refusal_everywhere(shell, row.flag),
+        "typed": {
+            "name": row.flag.name,
+            "description": row.flag.description,
+            "tags": ", ".join(row.flag.tags),
+            "owner": row.flag.owner.username if row.flag.owner else "",
+            "client_visible": row.flag.client_visible,
+            "is_permanent": row.flag.is_permanent,
+            "revision": row.flag.revision,
+        },
+    }
+    if request.method == "GET":
+        return render(request, "dashboard/flag_settings.html", context)
+    try:
+        change = _settings_from(request, shell, row.flag)
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, Conflict, NotFound) as error:
+        context["problems"] = _problems(error)
+        context["typed"] = request.POST
+        return render(request, "dashboard/flag_settings.html", context, status=status_of(error))
+    return _edited(request, shell, flag, "flag-settings", change, outcome)
+
+
+@require_POST
+@project_page("flags")
+def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse:
+    """Archive, restore or delete; deleting asks for the key to be typed."""
+    kinds = {"archive": ArchiveFlag, "restore": RestoreFlag, "delete": DeleteFlag}
+    said = {"archive": "is archived", "restore": "is back", "delete": "is deleted"}
+    if how not in kinds:
+        raise Http404(f"expected archive, restore or delete, got {how}")
+    if how == "delete" and request.POST.get("typed_key", "") != flag:
+        raise Invalid.at("typed_key", f"expected the key {flag}, to be sure")
+    change: Change = kinds[how](project=shell.project.key, flag=flag)
+    outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    where = "flags" if how == "delete" else "flag-settings"
+    named = [shell.project.key] if how == "delete" else [shell.project.key, flag]
+    response = redirect(reverse(where, args=named))
+    return told(
+        request,
+        response,
+        f"{flag} {said[how]}",
+        undo=way_back(change, outcome),
+        project=shell.project.key,
+    )
+
+
+def _chosen_environment(request: HttpRequest, shell: Shell) -> Environment:
+    """The one asked for, else the one looked at last, else the first."""
+    if not shell.environments:
+        raise Http404(f"{shell.project.key} has no environment")
+    asked = request.GET.get("environment")
+    if asked is None:
+        last = request.session.get("last_environment")
+        keys = [environment.key for environment in shell.environments]
+        return shell.environment(last if last in keys else None)
+    environment = shell.environment(asked)
+    if request.session.get("last_environment") != asked:
+        request.session["last_environment"] = asked
+    return environment
+
+
+def _targeting(shell: Shell, row: SwitchRow, environment: Environment) -> dict[str, Any]:
+    state = next(state for state in row.states if state["environment"] == environment)
+    configuration: FlagConfiguration = state["configuration"]
+    return {
+        "shell": shell,
+        "row": row,
+        "tab": "targeting",
+        "environment": environment,
+        "targeting": targeting_of(row.flag, configuration),
+        "refusal": state["refusal"],
+    }
+
+
+def _for_editing(shell: Shell, flag: Flag) -> dict[str, Any]:
+    """What the editor offers to choose from."""
+    return {
+        "editing": True,
+        "operator_groups": OPERATOR_GROUPS,
+        "modes": MODES,
+        "segments": segment_keys(shell.project),
+        "other_flags": flags_to_require(shell.project, flag.key),
+        "attributes": attributes_in_use(shell.project),
+        "blank_comparison": empty_comparison(),
+        "blank_group": empty_group(),
+        "blank_segment": empty_segment(),
+    }
+
+
+def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str) -> ConfigureFlag:
+    """The change that the editor's JSON asks for; raises Invalid when it is none."""
+    try:
+        configuration = json.loads(request.POST.get("configuration", ""))
+    except ValueError as error:
+        raise Invalid.at("configuration", f"expected JSON: {error}") from error
+    if not isinstance(configuration, dict):
+        raise Invalid.at("configuration", "expected an object")
+    given = {name: configuration[name] for name in EDITED if name in configuration}
+    version = request.POST.get("expected_version", "")
+    try:
+        return msgspec.convert(
+            {
+                "project": shell.project.key,
+                "environment": environment,
+                "flag": flag,
+                "expected_version": int(version) if version.isdigit() else None,
+                **given,
+            },
+            ConfigureFlag,
+        )
+    except msgspec.ValidationError as error:
+        raise Invalid.at("configuration", str(error)) from error
+
+
+def _reviewed(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
+    """The review dialog's inside. What is wrong is said there and, by its path, in the editor."""
+    context: dict[str, Any] = {"shell": shell, "change": change}
+    context["environment"] = shell.environment(change.environment)
+    named = [shell.project.key, change.flag]
+    context["save_address"] = reverse("save-targeting", args=[*named, change.environment])
+    context["saves_into"] = "targeting"
+    context["reload_address"] = (
+        reverse("flag", args=named) + f"?{urlencode({'environment': change.environment})}"
+    )
+    context["configuration"] = request.POST.get("configuration", "")
+    context["reason"] = request.POST.get("reason", "")
+    status = 200
+    try:
+        outcome = submit(change, actor=shell.actor, dry_run=True)
+        context |= _differences(outcome)
+    except StaleChange as error:
+        row = opened_flag(shell, change.flag)
+        state = next(s for s in row.states if s["environment"].key == change.environment)
+        context |= {"stale": error, "version_now": state["configuration"].version}
+        status = status_of(error)
+    except FlagsiteError as error:
+        context |= {"problems": _problems(error)}
+        status = status_of(error)
+    response = render(request, "dashboard/parts/_review.html", context, status=status)
+    # A save that was refused answers into the dialog, not into the page behind it.
+    return reswap(retarget(response, "#review-body"), "innerHTML")
+
+
+def _differences(outcome: Outcome) -> dict[str, Any]:
+    effects = [effect for effect in outcome.effects if effect.environment is not None]
+    return {
+        "changed": outcome.changed,
+        "sentences": [
+            sentence
+            for effect in effects
+            for sentence in differences.sentences(effect.before, effect.after)
+        ],
+        "lines": [
+            line
+            for effect in effects
+            for line in differences.json_lines(effect.before, effect.after)
+        ],
+    }
+
+
+def _problems(error: FlagsiteError) -> list[Problem]:
+    return error.problems if isinstance(error, Invalid) else [Problem("", str(error))]
+
+
+def _refusal_everywhere(shell: Shell, flag: Flag) -> str | None:
+    """Why this person may not do what touches every environment; None where they may."""
+    if flag.is_archived:
+        return "The flag is archived; restore it before changing what it serves"
+    refusals = (shell.refusal_in(environment) for environment in shell.environments)
+    return shell.edit_refusal or next((refusal for refusal in refusals if refusal), None)
+
+
+def _typed(variation: dict[str, Any], type_: str) -> dict[str, str]:
+    """A stored variation as the form shows it: text as it is, everything else as JSON."""
+    value = variation["value"]
+    indent = 2 if isinstance(value, dict | list) else None
+    return {
+        "key": variation["key"],
+        "value": value
+        if type_ == "string"
+        else json.dumps(value, indent=indent, ensure_ascii=False),
+        "name": variation.get("name", ""),
+        "description": variation.get("description", ""),
+    }
+
+
+def _schema(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Invalid.at("json_schema", f"expected a JSON Schema: {error}") from error
+
+
+def _revision(request: HttpRequest) -> int | None:
+    text = request.POST.get("revision", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _settings_from(request: HttpRequest, shell: Shell, flag: Flag) -> EditFlag:
+    typed = request.POST
+    given: dict[str, Any] = {
+        "name": typed.get("name", "").strip() or flag.key,
+        "description": typed.get("description", "").strip(),
+        "tags": read_tags(typed.get("tags", "")),
+        "owner": typed.get("owner", "") or None,
+        "is_permanent": typed.get("is_permanent") == "on",
+    }
+    client_visible = typed.get("client_visible") == "on"
+    # It is part of every ruleset: given only when it is another one, so that an environment that
+    # requires approval does not stand in the way of a new description.
+    if client_visible != flag.client_visible:
+        given["client_visible"] = client_visible
+    return EditFlag(
+        project=shell.project.key, flag=flag.key, expected_revision=_revision(request), **given
+    )
+
+
+def _edited(
+    request: HttpRequest, shell: Shell, flag: str, page: str, change: EditFlag, outcome: Outcome
+) -> HttpResponse:
+    response = redirect(reverse(page, args=[shell.project.key, flag]))
+    text = f"{flag} is saved" if outcome.changed else "Nothing was different"
+    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)

@@ -1,0 +1,259 @@
+"""The flags of a project: the list, its rows, a switch, and making a flag."""
+
+import json
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from flagengine import Problem
+from flags.changes import UNSET, CreateFlag, SwitchFlag, submit
+from flags.dashboard.shell import Shell, came_from, project_page, refused, status_of
+from flags.dashboard.undo import told, way_back
+from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
+from flags.models import Flag
+from flags.queries.flags import FlagFilter, FlagRow, filter_choices, flag_list, flag_row
+
+TYPE_NAMES = {
+    "boolean": "Boolean",
+    "string": "String",
+    "integer": "Integer",
+    "float": "Float",
+    "json": "JSON",
+}
+
+
+@require_GET
+@project_page("flags")
+def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The list; htmx gets the results alone while someone types or a hint arrives."""
+    wanted = filter_from(request)
+    found = flag_list(
+        shell.project, shell.environments, wanted, page=_whole(request.GET.get("page"))
+    )
+    context = {
+        "shell": shell,
+        "wanted": wanted,
+        "found": found,
+        "rows": [SwitchRow(row, shell) for row in found.rows],
+        "previous_page": found.page - 1,
+        "next_page": found.page + 1,
+    }
+    if request.htmx and request.htmx.target == "flag-results":  # type: ignore[attr-defined]
+        return render(request, "dashboard/parts/_flag_results.html", context)
+    context |= {"choices": filter_choices(shell.project), "types": TYPE_NAMES}
+    return render(request, "dashboard/flags.html", context)
+
+
+@require_GET
+@project_page("flags")
+def row(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """One row as it is now; nothing when the flag is gone or archived, so that the row goes too."""
+    found = flag_row(shell.project, shell.environments, flag)
+    if found is None or found.flag.is_archived:
+        return HttpResponse()
+    return _row(request, shell, found)
+
+
+@require_POST
+@project_page("flags")
+def switch(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
+    """Switch a flag, if it is still as the page showed it; else show how it is now."""
+    on = request.POST.get("on") == "true"
+    change = SwitchFlag(
+        project=shell.project.key, environment=environment, flag=flag, on=on, was=not on
+    )
+    try:
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except StaleChange as error:
+        response = _switched(request, shell, flag)
+        response.headers["HX-Trigger"] = json.dumps({"stale": str(error)})
+        return told(request, response, f"{error}. Somebody was faster; this is how it is now.")
+    response = _switched(request, shell, flag)
+    place = shell.environment(environment).name
+    return told(
+        request,
+        response,
+        f"{flag} is {'on' if on else 'off'} in {place}",
+        undo=way_back(change, outcome),
+        project=shell.project.key,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("flags")
+def create(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The form that makes a flag; what was typed stays when something in it is refused."""
+    context: dict[str, Any] = {"shell": shell, "types": TYPE_NAMES, "typed": _typed_flag(request)}
+    if request.method == "GET":
+        return render(request, "dashboard/create_flag.html", context)
+    try:
+        change = _flag_from(request, shell)
+        submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, Conflict) as error:
+        context["problems"] = _problems(error)
+        return render(request, "dashboard/create_flag.html", context, status=status_of(error))
+    except FlagsiteError as error:
+        return refused(request, error)
+    response = redirect("flag", project=shell.project.key, flag=change.key)
+    return told(
+        request, response, f"{change.key} is made, and off everywhere until you switch it on"
+    )
+
+
+class SwitchRow:
+    """A row with what this person may do to it."""
+
+    def __init__(self, found: FlagRow, shell: Shell) -> None:
+        self.flag = found.flag
+        self.changed_at = found.changed_at
+        self.states = [
+            {
+                "environment": state.environment,
+                "configuration": state.configuration,
+                "enabled": state.enabled,
+                "serves": state.serves,
+                "rule_count": state.rule_count,
+                "refusal": _refusal(shell, found.flag, state.environment),
+            }
+            for state in found.states
+        ]
+
+
+def filter_from(request: HttpRequest) -> FlagFilter:
+    asked = request.GET
+    return FlagFilter(
+        text=asked.get("q", "").replace("\0", "").strip()[:200],
+        state=asked.get("state", ""),
+        type=asked.get("type", ""),
+        tag=asked.get("tag", ""),
+        owner=asked.get("owner", ""),
+        archived=asked.get("archived") == "1",
+    )
+
+
+def read_value(text: str, type_: str) -> Any:
+    """The value that someone typed for a variation; raises ValueError with what was expected."""
+    if type_ == "string":
+        return text
+    if type_ == "boolean":
+        if text.strip() not in ("true", "false"):
+            raise ValueError(f"expected true or false, got {text.strip()!r}")
+        return text.strip() == "true"
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        expected = {"integer": "a whole number", "float": "a number"}.get(type_, "JSON")
+        raise ValueError(f"expected {expected}: {error}") from error
+    if type_ == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def read_variations(request: HttpRequest, type_: str) -> list[dict[str, Any]]:
+    """The rows of the variations' form; raises Invalid with the place of each value that is none."""
+    problems, variations = [], []
+    typed = variation_rows(request)
+    for index, one in enumerate(typed):
+        variation: dict[str, Any] = {"key": one["key"].strip()}
+        try:
+            variation["value"] = read_value(one["value"], type_)
+        except ValueError as error:
+            problems.append(Problem(f"variations[{index}].value", str(error)))
+        for member in ("name", "description"):
+            if one[member].strip():
+                variation[member] = one[member].strip()
+        variations.append(variation)
+    if problems:
+        raise Invalid(problems)
+    return variations
+
+
+def variation_rows(request: HttpRequest) -> list[dict[str, str]]:
+    """What was typed, row by row; a row left wholly empty is none."""
+    columns = {
+        member: request.POST.getlist(f"variation_{member}")
+        for member in ("key", "value", "name", "description")
+    }
+    rows = []
+    for index, key in enumerate(columns["key"]):
+        row = {"key": key} | {
+            member: values[index] if index < len(values) else ""
+            for member, values in columns.items()
+            if member != "key"
+        }
+        if any(text.strip() for text in row.values()):
+            rows.append(row)
+    return rows
+
+
+def read_tags(text: str) -> list[str]:
+    return [tag.strip() for tag in text.replace("\n", ",").split(",") if tag.strip()]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _flag_from(request: HttpRequest, shell: Shell) -> CreateFlag:
+    typed = request.POST
+    type_ = typed.get("type", "boolean")
+    if type_ not in Flag.TYPES:
+        raise Invalid.at("type", f"expected one of {', '.join(Flag.TYPES)}, got {type_!r}")
+    return CreateFlag(
+        project=shell.project.key,
+        key=typed.get("key", "").strip(),
+        name=typed.get("name", "").strip(),
+        description=typed.get("description", "").strip(),
+        type=type_,  # type: ignore[arg-type]
+        variations=UNSET if type_ == "boolean" else read_variations(request, type_),
+        tags=read_tags(typed.get("tags", "")),
+        owner=shell.actor.name,
+        is_permanent=typed.get("is_permanent") == "on",
+        client_visible=typed.get("client_visible") == "on",
+    )
+
+
+def _typed_flag(request: HttpRequest) -> dict[str, Any]:
+    """What the form shows: what was typed, or a beginning."""
+    typed: dict[str, Any] = {
+        name: request.POST.get(name, "") for name in ("key", "name", "description", "tags")
+    }
+    typed["type"] = request.POST.get("type", "boolean")
+    typed["is_permanent"] = request.POST.get("is_permanent") == "on"
+    typed["client_visible"] = request.POST.get("client_visible") == "on"
+    typed["variations"] = variation_rows(request) or [{"key": ""}, {"key": ""}]
+    return typed
+
+
+def _problems(error: FlagsiteError) -> list[Problem]:
+    """The faults of a form, each at its field; that a key is taken is said at the key."""
+    return error.problems if isinstance(error, Invalid) else [Problem("key", str(error))]
+
+
+def _switched(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """The part of the page that asked, as it is now."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(came_from(request, reverse("flags", args=[shell.project.key])))
+    found = flag_row(shell.project, shell.environments, flag)
+    if found is None:
+        raise Http404(f"there is no flag {flag} in {shell.project.key}")
+    return _row(request, shell, found)
+
+
+def _row(request: HttpRequest, shell: Shell, found: FlagRow) -> HttpResponse:
+    header = request.headers.get("HX-Target") == "flag-header"
+    template = "dashboard/parts/_flag_header.html" if header else "dashboard/parts/_flag_row.html"
+    return render(request, template, {"shell": shell, "row": SwitchRow(found, shell)})
+
+
+def _refusal(shell: Shell, flag: Flag, environment: Any) -> str | None:
+    if flag.is_archived:
+        return "The flag is archived"
+    return shell.refusal_in(environment)
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else 1

@@ -1,0 +1,139 @@
+"""What every page stands in: who asks, in which project, and what goes wrong on the way.
+
+A page of a project is a function of (request, shell, …) under `@project_page(section)`. The
+decorator asks for a sign-in, answers 404 to whoever may not view the project, and turns what a
+change refused into a page or, for htmx, into a message beside the page.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from audit.facts import Actor
+from flags import access
+from flags.access import Action
+from flags.errors import (
+    ApprovalNeeded,
+    Busy,
+    Conflict,
+    Denied,
+    FlagsiteError,
+    Invalid,
+    NotFound,
+)
+from flags.models import Environment, Project
+
+STATUS = {
+    Denied: 403,
+    ApprovalNeeded: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    Busy: 503,
+}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A project as one person sees it; a refusal is None where the person may."""
+
+    actor: Actor
+    project: Project
+    environments: list[Environment]
+    projects: list[Project]
+    section: str
+    edit_refusal: str | None
+    administer_refusal: str | None
+
+    @property
+    def may_edit(self) -> bool:
+        return self.edit_refusal is None
+
+    @property
+    def may_administer(self) -> bool:
+        return self.administer_refusal is None
+
+    def environment(self, key: str | None) -> Environment:
+        """The environment of this key; the first one when no key is given. Raises Http404."""
+        for environment in self.environments:
+            if key is None or environment.key == key:
+                return environment
+        raise Http404(f"there is no environment {key} in {self.project.key}")
+
+    def refusal_in(self, environment: Environment) -> str | None:
+        """Why this person may not change what flags evaluate to here; None where they may."""
+        if self.edit_refusal:
+            return self.edit_refusal
+        if environment.requires_approval:
+            return f"{environment.name} accepts only approved changes"
+        return None
+
+
+def project_page(
+    section: str,
+) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Open the project named in the address, as the person who asks may see it."""
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        @login_required
+        def opened(request: HttpRequest, project: str, **named: Any) -> HttpResponse:
+            try:
+                shell = open_shell(request, project, section)
+                return view(request, shell, **named)
+            except FlagsiteError as error:
+                return refused(request, error)
+
+        return opened
+
+    return decorate
+
+
+def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
+    """Raises Http404 for a project that is not there, or not for this person to see."""
+    actor = request.user.as_actor()  # type: ignore[union-attr]
+    projects = access.visible_projects(actor)
+    project = next((project for project in projects if project.key == key), None)
+    if project is None:
+        raise Http404(f"there is no project {key}")
+    if request.session.get("last_project") != key:
+        request.session["last_project"] = key
+    return Shell(
+        actor=actor,
+        project=project,
+        environments=list(project.environments.all()),
+        projects=projects,
+        section=section,
+        edit_refusal=access.missing(actor, Action.EDIT, project),
+        administer_refusal=access.missing(actor, Action.ADMINISTER, project),
+    )
+
+
+def refused(request: HttpRequest, error: FlagsiteError) -> HttpResponse:
+    """Say what was refused and why: beside the page for htmx, else as a page of its own."""
+    context = {"error": error, "problems": getattr(error, "problems", [])}
+    is_part = bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
+    template = "dashboard/parts/_refusal.html" if is_part else "dashboard/refusal.html"
+    response = render(request, template, context, status=status_of(error))
+    if is_part:
+        # What was asked for stays as it is; only the message is new.
+        response["HX-Reswap"] = "none"
+    return response
+
+
+def status_of(error: FlagsiteError) -> int:
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
+
+
+def came_from(request: HttpRequest, otherwise: str) -> str:
+    """The page of ours that sent this request, to go back to without JavaScript."""
+    address = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(address, allowed_hosts={request.get_host()}):
+        return address
+    return otherwise

@@ -1,0 +1,12 @@
+/* <button data-opens="dialog-id"> opens a <dialog>; inside, data-closes closes it, as Escape does. */
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog")?.close();
+  if (event.target.matches("dialog.dialog")) event.target.close(); // the backdrop
+});
+// The server says when what a dialog asked for is done.
+document.addEventListener("close-dialogs", () =>
+  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()),
+);
