@@ -50,13 +50,16 @@ class Page:
 class Filters:
     """Which events are wanted; what is None is not asked about.
 
-    `actor` is `<kind>:<id>` as `actors_in` gives it.
+    `actor` is `<kind>:<id>` as `actors_in` gives it. `since` is the first instant, `until` the first
+    one that is too late.
     """
 
     environment: str | None = None
     kind: str | None = None
     subject: str | None = None
     actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def streams_of(project: Project) -> Streams:
@@ -147,6 +150,10 @@ def _filtered(streams: Streams, filters: Filters) -> Any:
     if filters.actor is not None:
         kind, _, id_ = filters.actor.partition(":")
         events = events.filter(actor__identity__kind=kind, actor__identity__id=id_)
+    if filters.since is not None:
+        events = events.filter(at__gte=filters.since)
+    if filters.until is not None:
+        events = events.filter(at__lt=filters.until)
     return events
 
 

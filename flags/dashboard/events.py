@@ -1,0 +1,179 @@
+"""Events as pages show them: one entry a submit, its effects in words, where and at which version."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.urls import reverse
+
+from audit.models import Event
+from flags.differences import sentences
+from flags.models import Delivery, User
+from flags.queries.connections import Travelled
+from flags.queries.history import NamedEnvironment, Streams, effects_on
+
+# How many subjects of one submit a list shows; the event's own page shows them all.
+MOST_BLOCKS = 8
+
+NOUNS = {
+    "flag": "Flag",
+    "segment": "Segment",
+    "environment": "Environment",
+    "project": "Project",
+    "sdk_key": "SDK key",
+    "member": "Member",
+    "api_token": "API token",
+    "user": "Account",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an effect speaks of, with the page where it is at home."""
+
+    noun: str
+    name: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an effect took place: an environment at a version, or the project itself (None)."""
+
+    environment: NamedEnvironment | None
+    event: Event
+    version: int | None  # the flag's own, in that environment
+    delivery: Travelled | None
+    restore_address: str | None = None
+
+
+@dataclass
+class Block:
+    """One subject and what became of it, the same in each of the places."""
+
+    subject: Subject
+    subject_key: str
+    words: list[str]
+    places: list[Place] = field(default_factory=list)
+
+    @property
+    def environments(self) -> list[Place]:
+        return [place for place in self.places if place.environment is not None]
+
+
+@dataclass
+class Submission:
+    """What one person did at one moment, and why."""
+
+    id: UUID
+    event: Event
+    at: datetime
+    actor: str
+    token: str | None
+    reason: str
+    blocks: list[Block]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is needed to put a project's events in words."""
+
+    project: str
+    streams: Streams
+    deliveries: dict[tuple[str, int], Delivery]
+    subject: str | None = None
+    # subject, event → where a person may bring that state back; None where they may not
+    restore_address: "dict[UUID, str]" = field(default_factory=dict)
+    most_blocks: int | None = MOST_BLOCKS
+
+    def submissions(self, events: Iterable[Event]) -> list[Submission]:
+        """Events that follow each other and came of one submit are told together."""
+        together: list[list[Event]] = []
+        for event in events:
+            if together and together[-1][0].submission == event.submission:
+                together[-1].append(event)
+            else:
+                together.append([event])
+        names = _member_names(events_ for group in together for events_ in group)
+        return [self._submission(group, names) for group in together]
+
+    def _submission(self, events: Sequence[Event], names: dict[str, str]) -> Submission:
+        blocks = _merged([block for event in events for block in self._blocks(event, names)])
+        for block in blocks:
+            block.places.sort(key=_position)
+        most = len(blocks) if self.most_blocks is None else self.most_blocks
+        first = events[0]
+        return Submission(
+            id=first.submission,
+            event=first,
+            at=first.at,
+            actor=str(first.actor),
+            token=(first.actor.identity or {}).get("token"),
+            reason=first.reason,
+            blocks=blocks[:most],
+            left_out=max(0, len(blocks) - most),
+        )
+
+    def _blocks(self, event: Event, names: dict[str, str]) -> list[Block]:
+        environment = self.streams.environment(event)
+        delivery = self.deliveries.get((event.stream_id, event.version))
+        return [
+            Block(
+                subject=self._subject(effect["subject"], names),
+                subject_key=effect["subject"],
+                words=sentences(effect["before"], effect["after"]),
+                places=[
+                    Place(
+                        environment=environment,
+                        event=event,
+                        version=(effect["after"] or {}).get("version"),
+                        delivery=Travelled(delivery, event) if delivery else None,
+                        restore_address=self.restore_address.get(event.pk),
+                    )
+                ],
+            )
+            for effect in effects_on(event, self.subject)
+        ]
+
+    def _subject(self, subject: str, names: dict[str, str]) -> Subject:
+        kind, _, key = subject.partition(":")
+        pages = {"flag": "flag-history", "segment": "segment-history"}
+        address = reverse(pages[kind], args=[self.project, key]) if kind in pages else None
+        return Subject(NOUNS.get(kind, kind), names.get(subject, key), address)
+
+
+def _merged(blocks: Iterable[Block]) -> list[Block]:
+    """Blocks that say the same of the same subject made one, with all their places.
+
+    What an environment says is also left out where the project's own event says it and more.
+    """
+    merged: list[Block] = []
+    for block in sorted(blocks, key=lambda block: bool(block.environments)):
+        for other in merged:
+            if other.subject_key == block.subject_key and set(block.words) <= set(other.words):
+                other.places += block.places
+                break
+        else:
+            merged.append(block)
+    return merged
+
+
+def _position(place: Place) -> tuple[bool, int]:
+    return place.environment is None, place.environment.position if place.environment else 0
+
+
+def _member_names(events: Iterable[Event]) -> dict[str, str]:
+    """Usernames of the members that these events speak of, by subject. At most one query."""
+    subjects = {
+        effect["subject"]
+        for event in events
+        for effect in event.effects
+        if effect["subject"].startswith("member:")
+    }
+    if not subjects:
+        return {}
+    accounts = User.objects.filter(pk__in=[subject.removeprefix("member:") for subject in subjects])
+    named = {f"member:{pk}": name for pk, name in accounts.values_list("pk", "username")}
+    return {subject: named.get(subject, "a former account") for subject in subjects}

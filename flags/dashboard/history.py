@@ -1,0 +1,377 @@
+"""What happened: the activity of a project, the history of a flag and of a segment, and going back."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from audit.models import Event
+from flags.changes import Change, DefineSegment, configured_as, submit
+from flags.dashboard.events import Telling
+from flags.dashboard.flags import SwitchRow
+from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.undo import told, way_back
+from flags.differences import json_lines, sentences
+from flags.errors import FlagsiteError, StaleChange
+from flags.models import FlagConfiguration, Segment, SegmentDefinition
+from flags.queries.flags import flag_row
+from flags.queries.history import (
+    Filters,
+    Streams,
+    actors_in,
+    deliveries_of,
+    effects_on,
+    event_in,
+    events_in,
+    streams_of,
+    submitted_with,
+)
+from flags.snapshots import Entry, flag_entry, segment_entry
+
+# What an activity page can be narrowed to, in the words of the page.
+KINDS = {
+    "flag.switched": "Flag switched",
+    "flag.configured": "Flag targeting changed",
+    "flag.created": "Flag created",
+    "flag.edited": "Flag edited",
+    "flag.archived": "Flag archived",
+    "flag.restored": "Flag restored",
+    "flag.deleted": "Flag deleted",
+    "segment.created": "Segment created",
+    "segment.edited": "Segment edited",
+    "segment.defined": "Segment condition changed",
+    "segment_ids.changed": "Segment ids changed",
+    "segment.deleted": "Segment deleted",
+    "environment.created": "Environment created",
+    "environment.edited": "Environment edited",
+    "environment.deleted": "Environment deleted",
+    "sdk_key.created": "SDK key created",
+    "sdk_key.revoked": "SDK key revoked",
+    "member.set": "Member added or given a role",
+    "member.removed": "Member removed",
+    "project.edited": "Project edited",
+}
+
+
+@require_GET
+@project_page("activity")
+def activity(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """Everything that happened in the project, newest first."""
+    streams = streams_of(shell.project)
+    subject = _asked(request, "subject")
+    filters = Filters(
+        environment=_asked(request, "environment"),
+        kind=_asked(request, "kind"),
+        actor=_asked(request, "actor"),
+        subject=subject if subject and ":" in subject else None,
+    )
+    context = _told_page(request, shell, streams, filters)
+    if _wants_entries_alone(request):
+        return render(request, "dashboard/parts/_history_entries.html", context)
+    context |= {
+        "filters": filters,
+        "environments": [named for named in streams.environments.values() if named],
+        "kinds": KINDS,
+        "actors": actors_in(streams),
+    }
+    return render(request, "dashboard/history/activity.html", context)
+
+
+@require_GET
+@project_page("flags")
+def flag_history(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
+    """What became of one flag in each environment; also of one that is deleted by now."""
+    streams = streams_of(shell.project)
+    filters = Filters(environment=_asked(request, "environment"), subject=f"flag:{flag}")
+    found = flag_row(shell.project, shell.environments, flag)
+    context = _told_page(request, shell, streams, filters, restorable=found is not None)
+    if found is None and not context["submissions"]:
+        raise Http404(f"there was never a flag {flag} in {shell.project.key}")
+    context |= {
+        "flag_key": flag,
+        "row": SwitchRow(found, shell) if found else None,
+        "tab": "history",
+        "filters": filters,
+    }
+    if _wants_entries_alone(request):
+        return render(request, "dashboard/parts/_history_entries.html", context)
+    template = "flag" if found else "deleted_flag"
+    return render(request, f"dashboard/history/{template}.html", context)
+
+
+@require_GET
+@project_page("segments")
+def segment_history(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
+    """What became of one segment in each environment."""
+    streams = streams_of(shell.project)
+    filters = Filters(environment=_asked(request, "environment"), subject=f"segment:{segment}")
+    found = Segment.objects.filter(project=shell.project, key=segment).first()
+    context = _told_page(request, shell, streams, filters, restorable=found is not None)
+    if found is None and not context["submissions"]:
+        raise Http404(f"there was never a segment {segment} in {shell.project.key}")
+    context |= {"segment_key": segment, "segment": found, "tab": "history", "filters": filters}
+    if _wants_entries_alone(request):
+        return render(request, "dashboard/parts/_history_entries.html", context)
+    return render(request, "dashboard/history/segment.html", context)
+
+
+@require_GET
+@project_page("activity")
+def event(request: HttpRequest, shell: Shell, event: UUID) -> HttpResponse:
+    """One event with all that was submitted with it: the page that a link to a change leads to."""
+    streams = streams_of(shell.project)
+    found = _event(streams, event)
+    events = submitted_with(streams, found)
+    telling = Telling(
+        project=shell.project.key,
+        streams=streams,
+        deliveries=deliveries_of(events, streams),
+        most_blocks=None,
+    )
+    context = {
+        "shell": shell,
+        "submission": telling.submissions(events)[0],
+        "events": [
+            {
+                "event": one,
+                "environment": streams.environment(one),
+                "effects": _with_lines(one, None),
+            }
+            for one in events
+        ],
+    }
+    return render(request, "dashboard/history/event.html", context)
+
+
+@require_GET
+@project_page("activity")
+def event_json(request: HttpRequest, shell: Shell, event: UUID) -> HttpResponse:
+    """The differences of one event line by line, only those of `?subject=` when it is given."""
+    found = _event(streams_of(shell.project), event)
+    context = {"shell": shell, "effects": _with_lines(found, _asked(request, "subject"))}
+    return render(request, "dashboard/parts/_json_differences.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("flags")
+def restore_flag(request: HttpRequest, shell: Shell, flag: str, event: UUID) -> HttpResponse:
+    """Make a flag's configuration what an event left it as, after showing what that would change."""
+    then, environment = _state_left_by(shell, event, f"flag:{flag}", "fallthrough")
+    configuration = (
+        FlagConfiguration.objects.filter(flag__project=shell.project, flag__key=flag)
+        .filter(environment__key=environment)
+        .select_related("flag")
+        .first()
+    )
+    if configuration is None:
+        raise Http404(f"flag {flag} is no longer in {environment}")
+    change = configured_as(
+        then,
+        project=shell.project.key,
+        environment=environment,
+        flag=flag,
+        expected_version=_expected(request, configuration.version),
+    )
+    now = flag_entry(configuration.flag, configuration)
+    return _restore(
+        request,
+        shell,
+        change,
+        now=now,
+        then={**now, **{name: then[name] for name in then.keys() - FIXED_MEMBERS}},
+        expected=configuration.version,
+        context={
+            "noun": "flag",
+            "subject_key": flag,
+            "environment": shell.environment(environment),
+            "event_id": event,
+            "back": reverse("flag-history", args=[shell.project.key, flag]),
+            "version": then.get("version"),
+        },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("segments")
+def restore_segment(request: HttpRequest, shell: Shell, segment: str, event: UUID) -> HttpResponse:
+    """Make a segment's condition what an event left it as; its id lists stay."""
+    then, environment = _state_left_by(shell, event, f"segment:{segment}", "key")
+    definition = (
+        SegmentDefinition.objects.filter(segment__project=shell.project, segment__key=segment)
+        .filter(environment__key=environment)
+        .select_related("segment")
+        .first()
+    )
+    if definition is None:
+        raise Http404(f"segment {segment} is no longer in {environment}")
+    change = DefineSegment(
+        project=shell.project.key,
+        environment=environment,
+        segment=segment,
+        when=then.get("when"),
+        expected_version=_expected(request, definition.version),
+    )
+    return _restore(
+        request,
+        shell,
+        change,
+        now=segment_entry(definition.segment, definition),
+        then=then,
+        expected=definition.version,
+        context={
+            "noun": "segment",
+            "subject_key": segment,
+            "environment": shell.environment(environment),
+            "event_id": event,
+            "back": reverse("segment-history", args=[shell.project.key, segment]),
+            "version": None,
+        },
+    )
+
+
+# What a flag's entry holds that belongs to the flag and not to its configuration.
+FIXED_MEMBERS = {"key", "type", "version", "variations", "client_visible"}
+
+
+def _restore(
+    request: HttpRequest,
+    shell: Shell,
+    change: Change,
+    *,
+    now: Entry,
+    then: Entry,
+    expected: int,
+    context: dict[str, Any],
+) -> HttpResponse:
+    """Show what going back would do, or do it. What is refused is said before anyone presses."""
+    wants_it_done = request.method == "POST"
+    reason = request.POST.get("reason", "")
+    error: FlagsiteError | None = None
+    try:
+        outcome = submit(change, actor=shell.actor, reason=reason, dry_run=not wants_it_done)
+    except FlagsiteError as refusal:
+        error = refusal
+    else:
+        if wants_it_done:
+            back = redirect(context["back"])
+            text = f"{context['subject_key']} is as it was, in {context['environment'].name}"
+            undo = way_back(change, outcome)
+            return told(request, back, text, undo=undo, project=shell.project.key)
+    return render(
+        request,
+        "dashboard/history/restore.html",
+        {
+            **context,
+            "shell": shell,
+            "words": sentences(now, then),
+            "lines": json_lines(now, then),
+            "error": error,
+            "is_stale": isinstance(error, StaleChange),
+            "may_restore": error is None or isinstance(error, StaleChange),
+            "problems": getattr(error, "problems", []),
+            "reason": reason,
+            "expected": expected,
+        },
+        status=status_of(error) if error and wants_it_done else 200,
+    )
+
+
+def _told_page(
+    request: HttpRequest,
+    shell: Shell,
+    streams: Streams,
+    filters: Filters,
+    *,
+    restorable: bool = False,
+) -> dict[str, Any]:
+    try:
+        page = events_in(streams, filters, after=_asked(request, "after"))
+    except ValueError as error:
+        raise Http404(str(error)) from error
+    telling = Telling(
+        project=shell.project.key,
+        streams=streams,
+        deliveries=deliveries_of(page.events, streams),
+        subject=filters.subject,
+    )
+    if restorable:
+        telling = replace(
+            telling, restore_address=_restore_addresses(shell, streams, filters, page.events)
+        )
+    query = request.GET.copy()
+    query.pop("after", None)
+    return {
+        "shell": shell,
+        "submissions": telling.submissions(page.events),
+        "older": page.older,
+        "query": query.urlencode(),
+        "is_first_page": not request.GET.get("after"),
+    }
+
+
+def _restore_addresses(
+    shell: Shell, streams: Streams, filters: Filters, events: list[Event]
+) -> dict[UUID, str]:
+    """Where each event's state can be brought back; the newest of an environment is what is now."""
+    noun, _, key = (filters.subject or "").partition(":")
+    open_to_change = {one.key for one in shell.environments if shell.refusal_in(one) is None}
+    addresses = {}
+    for one in events:
+        environment = streams.environment(one)
+        if environment is None or environment.is_removed or environment.key not in open_to_change:
+            continue
+        after = next((effect["after"] for effect in effects_on(one, filters.subject)), None)
+        if after is not None and "list" not in after:
+            addresses[one.pk] = reverse(f"{noun}-restore", args=[shell.project.key, key, one.pk])
+    return addresses
+
+
+def _state_left_by(shell: Shell, event: UUID, subject: str, member: str) -> tuple[Entry, str]:
+    """The subject's entry as the event left it, and the key of the environment where it did."""
+    streams = streams_of(shell.project)
+    found = _event(streams, event)
+    environment = streams.environment(found)
+    states = [effect["after"] for effect in effects_on(found, subject)]
+    if environment is None or environment.is_removed or not states:
+        raise Http404(f"event {event} holds no state of {subject} to go back to")
+    if states[-1] is None or member not in states[-1]:
+        raise Http404(f"{subject} was not there after event {event}")
+    return states[-1], environment.key
+
+
+def _event(streams: Streams, event: UUID) -> Event:
+    found = event_in(streams, event)
+    if found is None:
+        raise Http404(f"there is no event {event} in this project")
+    return found
+
+
+def _with_lines(event: Event, subject: str | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "subject": effect["subject"],
+            "kind": effect["kind"],
+            "words": sentences(effect["before"], effect["after"]),
+            "lines": json_lines(effect["before"], effect["after"]),
+        }
+        for effect in effects_on(event, subject)
+    ]
+
+
+def _asked(request: HttpRequest, name: str) -> str | None:
+    # PostgreSQL's text holds no NUL, so nothing that is stored can match one.
+    return request.GET.get(name, "").replace("\0", "").strip() or None
+
+
+def _expected(request: HttpRequest, version: int) -> int:
+    """The version that the page showed when the form was sent; the one of now when it is opened."""
+    text = request.POST.get("expected", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else version
+
+
+def _wants_entries_alone(request: HttpRequest) -> bool:
+    return bool(request.htmx) and request.htmx.target == "history-entries"  # type: ignore[attr-defined]
