@@ -1,1 +1,70 @@
-urlpatterns: list = []
+"""Addresses of the management API, below /api/v1/."""
+
+from django.urls import path, re_path
+
+from flags.management_api.api_tokens import ApiTokens, OneApiToken
+from flags.management_api.configurations import (
+    ConfigurationRestored,
+    ConfigurationSwitch,
+    EnvironmentConfigurations,
+    FlagConfigurations,
+    OneConfiguration,
+)
+from flags.management_api.environments import Environments, OneEnvironment
+from flags.management_api.events import FlagHistory, ProjectEvents, SegmentHistory, SiteEvents
+from flags.management_api.flags import FlagArchive, FlagRestore, Flags, OneFlag
+from flags.management_api.members import Members, OneMember
+from flags.management_api.projects import OneProject, Projects
+from flags.management_api.schema import NoSuchAddress, Schema
+from flags.management_api.sdk_keys import OneSdkKey, SdkKeys
+from flags.management_api.segments import (
+    DefinitionIds,
+    DefinitionRestored,
+    OneDefinition,
+    OneSegment,
+    Segments,
+)
+
+PROJECT = "projects/<str:project>"
+ENVIRONMENT = f"{PROJECT}/environments/<str:environment>"
+FLAG = f"{PROJECT}/flags/<str:flag>"
+CONFIGURATION = f"{FLAG}/environments/<str:environment>"
+SEGMENT = f"{PROJECT}/segments/<str:segment>"
+DEFINITION = f"{SEGMENT}/environments/<str:environment>"
+
+urlpatterns = [
+    path("schema/", Schema.as_view(), name="api-schema"),
+    path("events", SiteEvents.as_view(), name="api-events"),
+    path("tokens", ApiTokens.as_view(), name="api-tokens"),
+    path("tokens/<str:public_id>", OneApiToken.as_view(), name="api-token"),
+    path("projects", Projects.as_view(), name="api-projects"),
+    path(PROJECT, OneProject.as_view(), name="api-project"),
+    path(f"{PROJECT}/events", ProjectEvents.as_view(), name="api-project-events"),
+    path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
+    path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
+    path(f"{PROJECT}/environments", Environments.as_view(), name="api-environments"),
+    path(ENVIRONMENT, OneEnvironment.as_view(), name="api-environment"),
+    path(f"{ENVIRONMENT}/flags", EnvironmentConfigurations.as_view(), name="api-environment-flags"),
+    path(f"{ENVIRONMENT}/sdk-keys", SdkKeys.as_view(), name="api-sdk-keys"),
+    path(f"{ENVIRONMENT}/sdk-keys/<str:public_id>", OneSdkKey.as_view(), name="api-sdk-key"),
+    path(f"{PROJECT}/flags", Flags.as_view(), name="api-flags"),
+    path(FLAG, OneFlag.as_view(), name="api-flag"),
+    path(f"{FLAG}/archive", FlagArchive.as_view(), name="api-flag-archive"),
+    path(f"{FLAG}/restore", FlagRestore.as_view(), name="api-flag-restore"),
+    path(f"{FLAG}/history", FlagHistory.as_view(), name="api-flag-history"),
+    path(f"{FLAG}/environments", FlagConfigurations.as_view(), name="api-configurations"),
+    path(CONFIGURATION, OneConfiguration.as_view(), name="api-configuration"),
+    path(f"{CONFIGURATION}/switch", ConfigurationSwitch.as_view(), name="api-switch"),
+    path(
+        f"{CONFIGURATION}/restore",
+        ConfigurationRestored.as_view(),
+        name="api-configuration-restore",
+    ),
+    path(f"{PROJECT}/segments", Segments.as_view(), name="api-segments"),
+    path(SEGMENT, OneSegment.as_view(), name="api-segment"),
+    path(f"{SEGMENT}/history", SegmentHistory.as_view(), name="api-segment-history"),
+    path(DEFINITION, OneDefinition.as_view(), name="api-definition"),
+    path(f"{DEFINITION}/ids", DefinitionIds.as_view(), name="api-definition-ids"),
+    path(f"{DEFINITION}/restore", DefinitionRestored.as_view(), name="api-definition-restore"),
+    re_path("", NoSuchAddress.as_view()),
+]

@@ -1,0 +1,176 @@
+"""`/projects/{project}/events`, `/events` of the site, and the history of one flag or segment."""
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+from audit.models import Event
+from flags import access
+from flags.access import Action
+from flags.changes.apply import SITE_STREAM
+from flags.errors import Conflict, NotFound
+from flags.management_api.base import EffectShown, ManagementView, reads
+from flags.management_api.errors import BadQuery
+from flags.management_api.fields import Query
+from flags.management_api.pages import Pages
+from flags.models import Environment
+from flags.queries.history import Filters, Streams, effects_on, event_in, events_in, streams_of
+
+
+class ActorShown(serializers.Serializer[Any]):
+    """Who acted; `id` and `kind` make the filter `actor=<kind>:<id>`. Null once erased."""
+
+    kind = serializers.CharField()
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class EventShown(serializers.ModelSerializer[Event]):
+    """`environment` is null for what is in no ruleset; events of one submit share `submission`."""
+
+    environment = serializers.SerializerMethodField()
+    actor = serializers.SerializerMethodField()
+    effects = EffectShown(many=True)
+
+    class Meta:
+        model = Event
+        fields = [
+            "id",
+            "environment",
+            "version",
+            "at",
+            "actor",
+            "reason",
+            "submission",
+            "hash",
+            "effects",
+        ]
+
+    @extend_schema_field({"type": ["string", "null"]})
+    def get_environment(self, event: Event) -> str | None:
+        named = self.context["streams"].environment(event)
+        return named.key if named else None
+
+    @extend_schema_field(ActorShown(allow_null=True))
+    def get_actor(self, event: Event) -> dict[str, str] | None:
+        identity = event.actor.identity
+        return {name: identity[name] for name in ("kind", "id", "name")} if identity else None
+
+
+class EventFilters(Query):
+    environment = serializers.CharField(required=False)
+    subject = serializers.CharField(required=False, help_text="Such as `flag:new-checkout`.")
+    kind = serializers.CharField(required=False, help_text="Such as `flag.switched`.")
+    actor = serializers.CharField(required=False, help_text="Such as `person:7`.")
+    since = serializers.DateTimeField(required=False, help_text="The first instant.")
+    until = serializers.DateTimeField(
+        required=False, help_text="The first instant that is too late."
+    )
+
+
+class HistoryFilters(Query):
+    environment = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False, help_text="The first instant.")
+    until = serializers.DateTimeField(
+        required=False, help_text="The first instant that is too late."
+    )
+
+
+class EventView(ManagementView):
+    """Pages of events, newest first."""
+
+    pagination_class = Pages
+
+    def events(self, streams: Streams, filters: Filters) -> Response:
+        limit = Pages().get_page_size(self.request) or Pages.page_size
+        try:
+            page = events_in(
+                streams, filters, after=self.request.query_params.get("cursor"), limit=limit
+            )
+        except ValueError as error:
+            raise BadQuery([{"path": "cursor", "message": str(error)}]) from error
+        address = self.request.build_absolute_uri()
+        older = replace_query_param(address, "cursor", page.older) if page.older else None
+        results = EventShown(page.events, many=True, context={"streams": streams}).data
+        return Response({"next": older, "previous": None, "results": results})
+
+
+class ProjectEvents(EventView):
+    @reads(
+        EventShown,
+        summary="What happened in a project",
+        many=True,
+        parameters=[EventFilters],
+        operation_id="project_events",
+    )
+    def get(self, request: Request, project: str) -> Response:
+        filters = Filters(**EventFilters.of(request.query_params))
+        return self.events(streams_of(self.project(project)), filters)
+
+
+class SiteEvents(EventView):
+    @reads(
+        EventShown,
+        summary="What happened to projects, accounts and tokens",
+        many=True,
+        parameters=[EventFilters],
+        operation_id="site_events",
+    )
+    def get(self, request: Request) -> Response:
+        access.require(self.actor, Action.ADMINISTER, None)
+        filters = Filters(**EventFilters.of(request.query_params))
+        return self.events(Streams({SITE_STREAM: None}), filters)
+
+
+class FlagHistory(EventView):
+    @reads(
+        EventShown,
+        summary="What happened to a flag",
+        many=True,
+        parameters=[HistoryFilters],
+        operation_id="flag_history",
+    )
+    def get(self, request: Request, project: str, flag: str) -> Response:
+        row = self.flag(project, flag)
+        filters = HistoryFilters.of(request.query_params)
+        return self.events(streams_of(row.project), Filters(subject=f"flag:{flag}", **filters))
+
+
+class SegmentHistory(EventView):
+    @reads(
+        EventShown,
+        summary="What happened to a segment",
+        many=True,
+        parameters=[HistoryFilters],
+        operation_id="segment_history",
+    )
+    def get(self, request: Request, project: str, segment: str) -> Response:
+        row = self.segment(project, segment)
+        filters = HistoryFilters.of(request.query_params)
+        return self.events(
+            streams_of(row.project), Filters(subject=f"segment:{segment}", **filters)
+        )
+
+
+def effect_after(environment: Environment, *, event: uuid.UUID, subject: str) -> dict[str, Any]:
+    """The entry that the subject had in the environment's ruleset after the event.
+
+    Raises NotFound when the event is not about it, Conflict when the event took it out.
+    """
+    found = event_in(streams_of(environment.project), event)
+    effects = effects_on(found, subject) if found else []
+    if found is None or found.stream_id != environment.stream_key or not effects:
+        raise NotFound(f"event {event} says nothing of {subject} in {environment.key}")
+    # What an effect on a list of ids leaves behind is no entry.
+    entries: list[Any] = [
+        effect["after"] for effect in effects if effect["after"] is None or "key" in effect["after"]
+    ]
+    if not entries or entries[-1] is None:
+        raise Conflict(f"event {event} leaves nothing of {subject} that could be restored")
+    entry: dict[str, Any] = entries[-1]
+    return entry
