@@ -1,0 +1,1 @@
+"""In-process evaluation, measured against other SDKs: python -m bench.engine."""
