@@ -173,8 +173,8 @@ class EffectShown(Strict):
 
     kind = serializers.CharField()
     subject = serializers.CharField()
-    before = AnyJson(allow_null=True)
-    after = AnyJson(allow_null=True)
+    before = AnyJson()
+    after = AnyJson()
 
 
 class PlannedEffect(EffectShown):

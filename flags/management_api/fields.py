@@ -89,7 +89,11 @@ class Texts(serializers.ListField):
 
 @extend_schema_field({})
 class AnyJson(serializers.JSONField):
-    """Any JSON, which the engine judges."""
+    """Any JSON, null too, which the engine judges."""
+
+    # Not `allow_null`: in the schema that would be "any JSON or else null", which null breaks.
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return (True, None) if data is None else super().validate_empty_values(data)
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})

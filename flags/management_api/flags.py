@@ -31,7 +31,7 @@ class FlagShown(serializers.ModelSerializer[Flag]):
 
     type = Choice(Flag.TYPES)
     variations = JsonObjects()
-    json_schema = AnyJson(allow_null=True)
+    json_schema = AnyJson()
     owner = serializers.CharField(
         source="owner.username", allow_null=True, default=None, help_text="A username."
     )
@@ -62,7 +62,7 @@ class NewFlag(Body):
     description = Text(required=False)
     type = Choice(Flag.TYPES, required=False)
     variations = JsonObjects(required=False)
-    json_schema = AnyJson(required=False, allow_null=True)
+    json_schema = AnyJson(required=False)
     owner = Text(required=False, allow_null=True)
     tags = Texts(required=False)
     is_permanent = Truth(required=False)
@@ -75,7 +75,7 @@ class FlagEdit(Body):
     name = Text(required=False, max_length=200, allow_blank=False)
     description = Text(required=False)
     variations = JsonObjects(required=False)
-    json_schema = AnyJson(required=False, allow_null=True)
+    json_schema = AnyJson(required=False)
     owner = Text(required=False, allow_null=True)
     tags = Texts(required=False)
     is_permanent = Truth(required=False)

@@ -23,7 +23,7 @@ from flags.management_api.pages import Pages
 from flags.management_api.parsing import IdUploadParser
 from flags.management_api.preconditions import etag, expected
 from flags.models import Segment, SegmentDefinition, SegmentId
-from flags.queries.segments import id_lists_of
+from flags.queries.id_lists import id_lists_of
 
 LISTS = ("included", "excluded")
 
