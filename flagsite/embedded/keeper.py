@@ -3,8 +3,8 @@
     python keeper.py --while PID [--name NAME] [--user UID:GID] [--stop-signal INT]
                      [--grace SECONDS] -- program argument ...
 
-The program is started again when it dies; not when it gives up by itself soon after its first
-start, because then it is misconfigured and its message is what matters. TERM or INT to the keeper, or the end of
+The program is started again when it dies; not when it gives up by itself in its first minute,
+because then it is misconfigured and its message is what matters. TERM or INT to the keeper, or the end of
 process PID, stops the program by its stop signal and, after the grace, by KILL.
 
 Runs as a script of its own, on the standard library only: it starts in a blink and outlives
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 
-STARTING_SECONDS = 15  # giving up sooner than this after the first start counts as misconfigured
+STARTING_SECONDS = 60  # giving up sooner than this after the first start counts as misconfigured
 SETTLED_SECONDS = 30  # living this long makes earlier deaths forgotten
 LONGEST_PAUSE_SECONDS = 10
 DEATHS_UNTIL_GIVEN_UP = 10
@@ -31,15 +31,16 @@ def main() -> int:
     options = arguments()
     stopping = Stopping(options.watched)
     pause, deaths = 0.5, 0
-    first_start = time.monotonic()
+    is_first_life = True
     while True:
         started = time.monotonic()
         code = run_once(options, stopping)
         if stopping.asked():
             return 0
         now = time.monotonic()
-        if code >= 0 and now - first_start < STARTING_SECONDS:
+        if is_first_life and code >= 0 and now - started < STARTING_SECONDS:
             return code or 1
+        is_first_life = False
         if now - started > SETTLED_SECONDS:
             pause, deaths = 0.5, 0
         deaths += 1

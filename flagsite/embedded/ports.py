@@ -1,5 +1,6 @@
 """Free ports on the loopback interface."""
 
+import errno
 import socket
 
 LOOPBACK = "127.0.0.1"
@@ -16,12 +17,15 @@ def free_port(*, preferred: int | None = None) -> int:
 
 
 def is_free(port: int, *, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen there; OSError when `host` is no address of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         # Servers set this too: without it, a port they just left would look taken for a minute.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as problem:
+            if problem.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
         return True

@@ -113,7 +113,10 @@ def refuse_taken_port(options: Options) -> None:
     try:
         free = is_free(options.port, host=options.host)
     except OSError as problem:
-        raise CannotStart(f"FLAGSITE_HOST is {options.host!r}: {problem.strerror}.") from None
+        raise CannotStart(
+            f"FLAGSITE_HOST is {options.host!r}, expected an address of this machine "
+            f"({problem.strerror})."
+        ) from None
     if not free:
         raise CannotStart(
             f"Port {options.port} on {options.host} is taken: stop what listens there, "
@@ -193,6 +196,8 @@ def announce_when_ready(options: Options, sign_in: str) -> None:
                 f"\n  Flagsite runs at {options.address}\n  Sign in as {sign_in}\n"
                 "  Ctrl-C stops everything.\n"
             )
+        else:
+            say("flagsite: the web process is still not ready; what keeps it is said above.")
 
     threading.Thread(target=announce, daemon=True).start()
 
