@@ -1,18 +1,16 @@
 """One flag: its header, what it serves in an environment, its variations and its settings."""
 
 import json
-from urllib.parse import urlencode
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django_htmx.http import reswap, retarget, trigger_client_event
+from django_htmx.http import trigger_client_event
 
-from flagengine import Problem
-from flags import differences
 from flags.changes import (
     ArchiveFlag,
     Change,
@@ -31,10 +29,16 @@ from flags.dashboard.conditions import (
     empty_segment,
 )
 from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variation_rows
-from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.review import (
+    expected_version,
+    problems_of,
+    reviewed,
+    typed_configuration,
+)
+from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of
 from flags.dashboard.targeting import targeting_of
 from flags.dashboard.undo import told, way_back
-from flags.errors import Conflict, FlagsiteError, Invalid, NotFound, StaleChange
+from flags.errors import Conflict, Invalid, NotFound, StaleChange
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.queries.flags import (
     attributes_in_use,
@@ -60,7 +64,7 @@ def opened_flag(shell: Shell, key: str) -> SwitchRow:
 def targeting(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     """The Targeting tab of one environment; `?edit=1` gives the editor instead of the sentences."""
     row = opened_flag(shell, flag)
-    environment = _chosen_environment(request, shell)
+    environment = chosen_environment(request, shell)
     context = _targeting(shell, row, environment)
     if request.GET.get("edit") == "1" and not context["refusal"]:
         context |= _for_editing(shell, row.flag)
@@ -132,7 +136,7 @@ def variations(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
         outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, Conflict) as error:
         context |= {
-            "problems": _problems(error),
+            "problems": problems_of(error),
             "variations": variation_rows(request),
             "schema": request.POST.get("json_schema", ""),
             "revision": request.POST.get("revision", ""),
@@ -170,7 +174,7 @@ def settings(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
         change = _settings_from(request, shell, row.flag)
         outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, Conflict, NotFound) as error:
-        context["problems"] = _problems(error)
+        context["problems"] = problems_of(error)
         context["typed"] = request.POST
         return render(request, "dashboard/flag_settings.html", context, status=status_of(error))
     return _edited(request, shell, flag, "flag-settings", change, outcome)
@@ -198,21 +202,6 @@ def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse
         undo=way_back(change, outcome),
         project=shell.project.key,
     )
-
-
-def _chosen_environment(request: HttpRequest, shell: Shell) -> Environment:
-    """The one asked for, else the one looked at last, else the first."""
-    if not shell.environments:
-        raise Http404(f"{shell.project.key} has no environment")
-    asked = request.GET.get("environment")
-    if asked is None:
-        last = request.session.get("last_environment")
-        keys = [environment.key for environment in shell.environments]
-        return shell.environment(last if last in keys else None)
-    environment = shell.environment(asked)
-    if request.session.get("last_environment") != asked:
-        request.session["last_environment"] = asked
-    return environment
 
 
 def _targeting(shell: Shell, row: SwitchRow, environment: Environment) -> dict[str, Any]:
@@ -245,21 +234,15 @@ def _for_editing(shell: Shell, flag: Flag) -> dict[str, Any]:
 
 def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str) -> ConfigureFlag:
     """The change that the editor's JSON asks for; raises Invalid when it is none."""
-    try:
-        configuration = json.loads(request.POST.get("configuration", ""))
-    except ValueError as error:
-        raise Invalid.at("configuration", f"expected JSON: {error}") from error
-    if not isinstance(configuration, dict):
-        raise Invalid.at("configuration", "expected an object")
+    configuration = typed_configuration(request)
     given = {name: configuration[name] for name in EDITED if name in configuration}
-    version = request.POST.get("expected_version", "")
     try:
         return msgspec.convert(
             {
                 "project": shell.project.key,
                 "environment": environment,
                 "flag": flag,
-                "expected_version": int(version) if version.isdigit() else None,
+                "expected_version": expected_version(request),
                 **given,
             },
             ConfigureFlag,
@@ -269,53 +252,23 @@ def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str
 
 
 def _reviewed(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
-    """The review dialog's inside. What is wrong is said there and, by its path, in the editor."""
-    context: dict[str, Any] = {"shell": shell, "change": change}
-    context["environment"] = shell.environment(change.environment)
+    row = opened_flag(shell, change.flag)
+    environment = shell.environment(change.environment)
+    state = next(state for state in row.states if state["environment"] == environment)
     named = [shell.project.key, change.flag]
-    context["save_address"] = reverse("save-targeting", args=[*named, change.environment])
-    context["saves_into"] = "targeting"
-    context["reload_address"] = (
-        reverse("flag", args=named) + f"?{urlencode({'environment': change.environment})}"
+    return reviewed(
+        request,
+        shell,
+        change,
+        environment=environment,
+        version_now=state["configuration"].version,
+        addresses={
+            "save_address": reverse("save-targeting", args=[*named, environment.key]),
+            "saves_into": "targeting",
+            "reload_address": reverse("flag", args=named)
+            + f"?{urlencode({'environment': environment.key})}",
+        },
     )
-    context["configuration"] = request.POST.get("configuration", "")
-    context["reason"] = request.POST.get("reason", "")
-    status = 200
-    try:
-        outcome = submit(change, actor=shell.actor, dry_run=True)
-        context |= _differences(outcome)
-    except StaleChange as error:
-        row = opened_flag(shell, change.flag)
-        state = next(s for s in row.states if s["environment"].key == change.environment)
-        context |= {"stale": error, "version_now": state["configuration"].version}
-        status = status_of(error)
-    except FlagsiteError as error:
-        context |= {"problems": _problems(error)}
-        status = status_of(error)
-    response = render(request, "dashboard/parts/_review.html", context, status=status)
-    # A save that was refused answers into the dialog, not into the page behind it.
-    return reswap(retarget(response, "#review-body"), "innerHTML")
-
-
-def _differences(outcome: Outcome) -> dict[str, Any]:
-    effects = [effect for effect in outcome.effects if effect.environment is not None]
-    return {
-        "changed": outcome.changed,
-        "sentences": [
-            sentence
-            for effect in effects
-            for sentence in differences.sentences(effect.before, effect.after)
-        ],
-        "lines": [
-            line
-            for effect in effects
-            for line in differences.json_lines(effect.before, effect.after)
-        ],
-    }
-
-
-def _problems(error: FlagsiteError) -> list[Problem]:
-    return error.problems if isinstance(error, Invalid) else [Problem("", str(error))]
 
 
 def _refusal_everywhere(shell: Shell, flag: Flag) -> str | None:

@@ -115,6 +115,21 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
     )
 
 
+def chosen_environment(request: HttpRequest, shell: Shell) -> Environment:
+    """The one asked for, else the one looked at last, else the first."""
+    if not shell.environments:
+        raise Http404(f"{shell.project.key} has no environment")
+    asked = request.GET.get("environment")
+    if asked is None:
+        last = request.session.get("last_environment")
+        keys = [environment.key for environment in shell.environments]
+        return shell.environment(last if last in keys else None)
+    environment = shell.environment(asked)
+    if request.session.get("last_environment") != asked:
+        request.session["last_environment"] = asked
+    return environment
+
+
 def refused(request: HttpRequest, error: FlagsiteError) -> HttpResponse:
     """Say what was refused and why: beside the page for htmx, else as a page of its own."""
     context = {"error": error, "problems": getattr(error, "problems", [])}

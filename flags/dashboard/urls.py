@@ -9,6 +9,7 @@ from flags.dashboard import (
     flags,
     history,
     projects,
+    segments,
     settings,
     sign_in,
     undo,
@@ -106,4 +107,28 @@ urlpatterns = [
     path("account", account.profile, name="profile"),
     path("account/tokens", account.api_tokens, name="api-tokens"),
     path("account/tokens/<str:token>/revoke", account.revoke_token, name="revoke-token"),
+    path("p/<str:project>/segments", segments.segments, name="segments"),
+    path("p/<str:project>/new-segment", segments.create, name="create-segment"),
+    path("p/<str:project>/segments/<str:segment>", segments.segment, name="segment"),
+    path(
+        "p/<str:project>/segments/<str:segment>/definition/<str:environment>/preview",
+        segments.preview,
+        name="preview-segment",
+    ),
+    path(
+        "p/<str:project>/segments/<str:segment>/definition/<str:environment>",
+        segments.save,
+        name="save-segment",
+    ),
+    path(
+        "p/<str:project>/segments/<str:segment>/ids/<str:environment>",
+        segments.change_ids,
+        name="change-segment-ids",
+    ),
+    path(
+        "p/<str:project>/segments/<str:segment>/settings",
+        segments.settings,
+        name="segment-settings",
+    ),
+    path("p/<str:project>/segments/<str:segment>/delete", segments.delete, name="delete-segment"),
 ]

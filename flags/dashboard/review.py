@@ -1,0 +1,88 @@
+"""The dialog that stands before a save: what it would do, or what is wrong."""
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django_htmx.http import reswap, retarget
+
+from flagengine import Problem
+from flags import differences
+from flags.changes import Change, Outcome, submit
+from flags.dashboard.shell import Shell, status_of
+from flags.errors import FlagsiteError, Invalid, StaleChange
+from flags.models import Environment
+
+
+def typed_configuration(request: HttpRequest) -> dict[str, Any]:
+    """The JSON into which the page's editor wrote its state; raises Invalid when it is none."""
+    try:
+        configuration = json.loads(request.POST.get("configuration", ""))
+    except ValueError as error:
+        raise Invalid.at("configuration", f"expected JSON: {error}") from error
+    if not isinstance(configuration, dict):
+        raise Invalid.at("configuration", "expected an object")
+    return configuration
+
+
+def expected_version(request: HttpRequest) -> int | None:
+    text = request.POST.get("expected_version", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def reviewed(
+    request: HttpRequest,
+    shell: Shell,
+    change: Change,
+    *,
+    environment: Environment,
+    version_now: int,
+    addresses: dict[str, str],
+) -> HttpResponse:
+    """The dialog's inside. What is wrong carries its path, which the editor finds the field by.
+
+    `addresses` says where to save (`save_address`), which part the answer replaces (`saves_into`)
+    and where the page is as it is now (`reload_address`).
+    """
+    context: dict[str, Any] = {
+        "shell": shell,
+        "environment": environment,
+        "configuration": request.POST.get("configuration", ""),
+        "expected_version": expected_version(request),
+        "reason": request.POST.get("reason", ""),
+        **addresses,
+    }
+    status = 200
+    try:
+        context |= _differences(submit(change, actor=shell.actor, dry_run=True))
+    except StaleChange as error:
+        context |= {"stale": error, "version_now": version_now}
+        status = status_of(error)
+    except FlagsiteError as error:
+        context["problems"] = problems_of(error)
+        status = status_of(error)
+    response = render(request, "dashboard/parts/_review.html", context, status=status)
+    # A save that was refused answers into the dialog, not into the page behind it.
+    return reswap(retarget(response, "#review-body"), "innerHTML")
+
+
+def problems_of(error: FlagsiteError) -> list[Problem]:
+    return error.problems if isinstance(error, Invalid) else [Problem("", str(error))]
+
+
+def _differences(outcome: Outcome) -> dict[str, Any]:
+    effects = [effect for effect in outcome.effects if effect.environment is not None]
+    return {
+        "changed": outcome.changed,
+        "sentences": [
+            sentence
+            for effect in effects
+            for sentence in differences.sentences(effect.before, effect.after)
+        ],
+        "lines": [
+            line
+            for effect in effects
+            for line in differences.json_lines(effect.before, effect.after)
+        ],
+    }

@@ -1,0 +1,312 @@
+"""Segments: the list, and one segment with its condition and its id lists per environment."""
+
+from typing import Any
+
+import msgspec
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import trigger_client_event
+
+from flags.changes import (
+    ChangeSegmentIds,
+    CreateSegment,
+    DefineSegment,
+    DeleteSegment,
+    EditSegment,
+    submit,
+)
+from flags.dashboard.conditions import (
+    MODES,
+    OPERATOR_GROUPS,
+    Node,
+    empty_comparison,
+    empty_group,
+    empty_segment,
+    group_of,
+)
+from flags.dashboard.flags import read_tags
+from flags.dashboard.review import (
+    expected_version,
+    problems_of,
+    reviewed,
+    typed_configuration,
+)
+from flags.dashboard.shell import (
+    Shell,
+    came_from,
+    chosen_environment,
+    project_page,
+    status_of,
+)
+from flags.dashboard.undo import told, way_back
+from flags.errors import Conflict, Invalid, StaleChange
+from flags.models import Environment, Segment
+from flags.queries.flags import attributes_in_use, segment_keys
+from flags.queries.segments import (
+    SegmentInEnvironment,
+    SegmentUse,
+    id_lists,
+    segment_in_environments,
+    segment_list,
+    segment_uses,
+)
+
+
+@require_GET
+@project_page("segments")
+def segments(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The list; htmx gets the results alone."""
+    text = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    context = {"shell": shell, "text": text, "rows": segment_list(shell.project, text)}
+    if request.htmx and request.htmx.target == "segment-results":  # type: ignore[attr-defined]
+        return render(request, "dashboard/parts/_segment_results.html", context)
+    return render(request, "dashboard/segments.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("segments")
+def create(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The form that makes a segment; what was typed stays when something in it is refused."""
+    context: dict[str, Any] = {
+        "shell": shell,
+        "typed": request.POST,
+        "refusal": _refusal_everywhere(shell),
+    }
+    if request.method == "GET":
+        return render(request, "dashboard/create_segment.html", context)
+    change = CreateSegment(
+        project=shell.project.key,
+        key=request.POST.get("key", "").strip(),
+        name=request.POST.get("name", "").strip(),
+        description=request.POST.get("description", "").strip(),
+        tags=read_tags(request.POST.get("tags", "")),
+    )
+    try:
+        submit(change, actor=shell.actor)
+    except (Invalid, Conflict) as error:
+        context["problems"] = problems_of(error)
+        return render(request, "dashboard/create_segment.html", context, status=status_of(error))
+    response = redirect("segment", project=shell.project.key, segment=change.key)
+    return told(request, response, f"{change.key} is made; say below who is in it")
+
+
+@require_GET
+@project_page("segments")
+def segment(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
+    """Who is in it in one environment; `?edit=1` gives the condition's editor."""
+    found = opened_segment(shell, segment)
+    environment = chosen_environment(request, shell)
+    context = _definition(request, shell, found, environment)
+    if request.GET.get("edit") == "1" and not context["refusal"]:
+        context |= _for_editing(shell, found)
+    target = request.htmx.target if request.htmx else None  # type: ignore[attr-defined]
+    parts = {"definition": "_definition.html", "segment-ids": "_segment_ids.html"}
+    template = f"parts/{parts[target]}" if target in parts else "segment.html"
+    return render(request, f"dashboard/{template}", context)
+
+
+@require_POST
+@project_page("segments")
+def preview(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
+    """What a save of the condition would do."""
+    return _reviewed(request, shell, _change_from(request, shell, segment, environment))
+
+
+@require_POST
+@project_page("segments")
+def save(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
+    """Save the condition; refused when the segment moved since the editor was opened."""
+    change = _change_from(request, shell, segment, environment)
+    try:
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, StaleChange):
+        # It was right when it was reviewed; the review says what is wrong with it now.
+        return _reviewed(request, shell, change)
+    chosen = shell.environment(environment)
+    context = _definition(request, shell, opened_segment(shell, segment), chosen)
+    response = render(request, "dashboard/parts/_definition.html", context)
+    trigger_client_event(response, "close-dialogs")
+    text = f"{segment} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
+    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+
+
+@require_POST
+@project_page("segments")
+def change_ids(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
+    """Put ids on a list, one a line or separated by commas, or take some off."""
+    change = ChangeSegmentIds(
+        project=shell.project.key,
+        environment=environment,
+        segment=segment,
+        by=request.POST.get("by", "").strip() or "targetingKey",
+        list="excluded" if request.POST.get("list") == "excluded" else "included",
+        add=read_ids(request.POST.get("add", "")),
+        remove=tuple(request.POST.getlist("remove")),
+    )
+    outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    after = [effect.after for effect in outcome.effects]
+    added = sum(len(entry.get("add", change.add)) for entry in after)
+    removed = sum(len(entry.get("remove", change.remove)) for entry in after)
+    words = [f"{n:,} {what}" for n, what in ((added, "added"), (removed, "removed")) if n]
+    text = f"{segment}: {' and '.join(words)}" if words else "Nothing to change: it was so already"
+    if not request.htmx:  # type: ignore[attr-defined]
+        named = [shell.project.key, segment]
+        response: HttpResponse = redirect(came_from(request, reverse("segment", args=named)))
+    else:
+        found, chosen = opened_segment(shell, segment), shell.environment(environment)
+        context = _definition(request, shell, found, chosen)
+        response = render(request, "dashboard/parts/_segment_ids.html", context)
+    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("segments")
+def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
+    """What a segment is called, what uses it, and deleting it."""
+    found = opened_segment(shell, segment)
+    context: dict[str, Any] = {
+        "shell": shell,
+        "segment": found,
+        "tab": "settings",
+        "use": segment_uses(shell.project).get(segment, SegmentUse()),
+        "refusal": shell.edit_refusal,
+        "delete_refusal": _refusal_everywhere(shell),
+        "typed": {
+            "name": found.name,
+            "description": found.description,
+            "tags": ", ".join(found.tags),
+            "revision": found.revision,
+        },
+    }
+    if request.method == "GET":
+        return render(request, "dashboard/segment_settings.html", context)
+    revision = request.POST.get("revision", "")
+    change = EditSegment(
+        project=shell.project.key,
+        segment=segment,
+        name=request.POST.get("name", "").strip() or segment,
+        description=request.POST.get("description", "").strip(),
+        tags=read_tags(request.POST.get("tags", "")),
+        expected_revision=int(revision) if revision.isascii() and revision.isdigit() else None,
+    )
+    try:
+        outcome = submit(change, actor=shell.actor)
+    except (Invalid, Conflict) as error:
+        context |= {"problems": problems_of(error), "typed": request.POST}
+        return render(request, "dashboard/segment_settings.html", context, status=status_of(error))
+    response = redirect("segment-settings", project=shell.project.key, segment=segment)
+    text = f"{segment} is saved" if outcome.changed else "Nothing was different"
+    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+
+
+@require_POST
+@project_page("segments")
+def delete(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
+    """Remove a segment that nothing uses; asks for the key to be typed."""
+    if request.POST.get("typed_key", "") != segment:
+        raise Invalid.at("typed_key", f"expected the key {segment}, to be sure")
+    submit(DeleteSegment(project=shell.project.key, segment=segment), actor=shell.actor)
+    response = redirect("segments", project=shell.project.key)
+    return told(request, response, f"{segment} is deleted")
+
+
+def opened_segment(shell: Shell, key: str) -> Segment:
+    """The segment of this key; raises Http404."""
+    found = Segment.objects.filter(project=shell.project, key=key).first()
+    if found is None:
+        raise Http404(f"there is no segment {key} in {shell.project.key}")
+    return found
+
+
+def read_ids(text: str) -> tuple[str, ...]:
+    """Ids as people paste them: one a line, or separated by commas or tabs; each once."""
+    separated = text.replace("\r", "\n").replace(",", "\n").replace("\t", "\n").split("\n")
+    return tuple(dict.fromkeys(part.strip() for part in separated if part.strip()))
+
+
+def _definition(
+    request: HttpRequest, shell: Shell, segment: Segment, environment: Environment
+) -> dict[str, Any]:
+    everywhere = segment_in_environments(segment)
+    here = _in(everywhere, environment)
+    text = request.GET.get("ids", "").replace("\0", "").strip()[:200]
+    return {
+        "shell": shell,
+        "segment": segment,
+        "tab": "definition",
+        "environment": environment,
+        "everywhere": everywhere,
+        "definition": here.definition,
+        "when": None if here.definition.when is None else group_of(here.definition.when),
+        "lists": id_lists(here.definition, text),
+        "ids_text": text,
+        "refusal": shell.refusal_in(environment),
+    }
+
+
+def _in(everywhere: list[SegmentInEnvironment], environment: Environment) -> SegmentInEnvironment:
+    for one in everywhere:
+        if one.environment == environment:
+            return one
+    raise Http404(f"the segment has no definition in {environment.key}")
+
+
+def _for_editing(shell: Shell, segment: Segment) -> dict[str, Any]:
+    return {
+        "editing": True,
+        "operator_groups": OPERATOR_GROUPS,
+        "modes": MODES,
+        "segments": [key for key in segment_keys(shell.project) if key != segment.key],
+        "attributes": attributes_in_use(shell.project),
+        "nobody": Node(kind="group", is_bare=True),
+        "blank_comparison": empty_comparison(),
+        "blank_group": empty_group(),
+        "blank_segment": empty_segment(),
+    }
+
+
+def _change_from(
+    request: HttpRequest, shell: Shell, segment: str, environment: str
+) -> DefineSegment:
+    try:
+        return msgspec.convert(
+            {
+                "project": shell.project.key,
+                "environment": environment,
+                "segment": segment,
+                "when": typed_configuration(request).get("when"),
+                "expected_version": expected_version(request),
+            },
+            DefineSegment,
+        )
+    except msgspec.ValidationError as error:
+        raise Invalid.at("configuration", str(error)) from error
+
+
+def _reviewed(request: HttpRequest, shell: Shell, change: DefineSegment) -> HttpResponse:
+    found = opened_segment(shell, change.segment)
+    environment = shell.environment(change.environment)
+    here = _in(segment_in_environments(found), environment)
+    named = [shell.project.key, change.segment]
+    return reviewed(
+        request,
+        shell,
+        change,
+        environment=environment,
+        version_now=here.definition.version,
+        addresses={
+            "save_address": reverse("save-segment", args=[*named, environment.key]),
+            "saves_into": "definition",
+            "reload_address": reverse("segment", args=named)
+            + f"?{urlencode({'environment': environment.key})}",
+        },
+    )
+
+
+def _refusal_everywhere(shell: Shell) -> str | None:
+    """Why this person may not do what touches every environment; None where they may."""
+    refusals = (shell.refusal_in(environment) for environment in shell.environments)
+    return shell.edit_refusal or next((refusal for refusal in refusals if refusal), None)
