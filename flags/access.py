@@ -17,11 +17,26 @@ class Action(StrEnum):
 
     VIEW = "view"
     EDIT = "edit"
+    REVIEW = "review"
+    BYPASS = "bypass"
     ADMINISTER = "administer"
 
 
-LOWEST_ROLE = {Action.VIEW: Role.VIEWER, Action.EDIT: Role.EDITOR, Action.ADMINISTER: Role.ADMIN}
-SCOPE = {Action.VIEW: "read", Action.EDIT: "write", Action.ADMINISTER: "admin"}
+LOWEST_ROLE = {
+    Action.VIEW: Role.VIEWER,
+    Action.EDIT: Role.EDITOR,
+    # Whose verdict counts is for the policy to say; anybody in the project may give one.
+    Action.REVIEW: Role.VIEWER,
+    Action.BYPASS: Role.ADMIN,
+    Action.ADMINISTER: Role.ADMIN,
+}
+SCOPE = {
+    Action.VIEW: "read",
+    Action.EDIT: "write",
+    Action.REVIEW: "review",
+    Action.BYPASS: "admin",
+    Action.ADMINISTER: "admin",
+}
 
 
 def may(actor: Actor, action: Action, project: Project | None) -> bool:

@@ -7,10 +7,14 @@ FlagsiteError
 ├── Conflict          what is there forbids it                                   409
 │   ├── AlreadyExists a thing of this key exists
 │   ├── InUse         something else needs what would be removed
-│   └── StaleChange   the target is no longer what the author saw
+│   ├── StaleChange   the target is no longer what the author saw
+│   ├── Conflicting   what a request would change was changed by others meanwhile
+│   └── WrongState    a request does not allow this in the state it is in
 ├── Invalid           the value itself is wrong; carries every problem found     422
 └── Busy              a lock was not free in time; trying again helps            503
 """
+
+from collections.abc import Sequence
 
 from flagengine import Problem
 
@@ -26,12 +30,11 @@ class Denied(FlagsiteError):
 class ApprovalNeeded(FlagsiteError):
     """An environment that would change accepts only approved changes."""
 
-    def __init__(self, environments: list[str]) -> None:
+    def __init__(self, environments: list[str], lacking: Sequence[str] = ()) -> None:
         self.environments = environments
-        named = ", ".join(environments)
-        super().__init__(
-            f"{named} requires approval: it accepts no direct change to what its flags evaluate to"
-        )
+        self.lacking = list(lacking)
+        needs = "; ".join(lacking) or "no direct change is made to what its flags evaluate to"
+        super().__init__(f"{', '.join(environments)} requires approval: {needs}")
 
 
 class NotFound(FlagsiteError):
@@ -52,6 +55,14 @@ class InUse(Conflict):
 
 class StaleChange(Conflict):
     """The target is no longer what the author saw."""
+
+
+class Conflicting(Conflict):
+    """What a request would change was changed by others meanwhile."""
+
+
+class WrongState(Conflict):
+    """A request does not allow this in the state it is in, or at this hour."""
 
 
 class Invalid(FlagsiteError):

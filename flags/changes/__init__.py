@@ -6,7 +6,21 @@ from flags.changes.environments import CreateEnvironment, DeleteEnvironment, Edi
 from flags.changes.flags import ArchiveFlag, CreateFlag, DeleteFlag, EditFlag, RestoreFlag
 from flags.changes.keys import CreateApiToken, CreateSdkKey, RevokeApiToken, RevokeSdkKey
 from flags.changes.members import RemoveMember, SetMember
+from flags.changes.policies import RemoveTeam, SetPolicy, SetTeam
 from flags.changes.projects import CreateProject, EditProject
+from flags.changes.requests import (
+    ApplyRequest,
+    CloseRequest,
+    CommentOnRequest,
+    DraftChanges,
+    EditRequest,
+    OpenRequest,
+    ReviewBypass,
+    ReviewRequest,
+    SubmitRequest,
+    UndoVerdict,
+    WithdrawRequest,
+)
 from flags.changes.segments import (
     ChangeSegmentIds,
     CreateSegment,
@@ -19,9 +33,12 @@ from flags.changes.users import CreateUser, EditUser
 
 __all__ = [
     "UNSET",
+    "ApplyRequest",
     "ArchiveFlag",
     "Change",
     "ChangeSegmentIds",
+    "CloseRequest",
+    "CommentOnRequest",
     "ConfigureFlag",
     "CreateApiToken",
     "CreateEnvironment",
@@ -34,18 +51,29 @@ __all__ = [
     "DeleteEnvironment",
     "DeleteFlag",
     "DeleteSegment",
+    "DraftChanges",
     "EditEnvironment",
     "EditFlag",
     "EditProject",
+    "EditRequest",
     "EditSegment",
     "EditUser",
+    "OpenRequest",
     "Outcome",
     "RemoveMember",
+    "RemoveTeam",
     "RestoreFlag",
+    "ReviewBypass",
+    "ReviewRequest",
     "RevokeApiToken",
     "RevokeSdkKey",
     "SetMember",
+    "SetPolicy",
+    "SetTeam",
+    "SubmitRequest",
     "SwitchFlag",
+    "UndoVerdict",
+    "WithdrawRequest",
     "configured_as",
     "from_json",
     "submit",

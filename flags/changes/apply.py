@@ -17,7 +17,7 @@ from django.db import OperationalError, connection, transaction
 from audit.facts import Actor, Effect
 from audit.log import lock_streams, open_stream, record
 from audit.models import Event
-from flags import access
+from flags import access, approval
 from flags.changes import references
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope
 from flags.errors import ApprovalNeeded, Busy, NotFound
@@ -34,6 +34,15 @@ class Outcome:
     effects: list[Effect]
     # Environment key → version, for each environment whose ruleset was altered.
     versions: dict[str, int]
+
+    @property
+    def request(self) -> int | None:
+        """The number of the request that this submit became, where approval is needed first."""
+        for effect in self.effects:
+            if effect.kind == "request.opened":
+                number: int = effect.after["number"]
+                return number
+        return None
 
     @property
     def changed(self) -> bool:
@@ -97,7 +106,14 @@ def _locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: dateti
     environments = _touched(changes, project)
     if environments != seen:
         raise Busy("an environment was added or removed at this moment; try again")
-    return Scope(project=project, environments=environments, actor=actor, reason=reason, now=now)
+    return Scope(
+        project=project,
+        environments=environments,
+        actor=actor,
+        reason=reason,
+        now=now,
+        guards=approval.guards(environments),
+    )
 
 
 def _touched(changes: Sequence[Change], project: Project) -> dict[str, Environment]:
@@ -111,15 +127,17 @@ def _touched(changes: Sequence[Change], project: Project) -> dict[str, Environme
 
 
 def _refuse_without_approval(scope: Scope, effects: Sequence[Effect]) -> None:
-    altered = {effect.environment for effect in effects if effect.environment is not None}
-    altered -= scope.exempt_from_approval
-    guarded = sorted(
-        key
-        for key, environment in scope.environments.items()
-        if key in altered and environment.requires_approval
-    )
-    if guarded:
-        raise ApprovalNeeded(guarded)
+    let_through = scope.exempt_from_approval | scope.approved
+    asked = [
+        demand
+        for demand in approval.demands(scope.guards, scope.environments, effects)
+        if demand.environment not in let_through
+    ]
+    if asked:
+        raise ApprovalNeeded(
+            [demand.environment for demand in asked],
+            [f"{demand.environment}: {'; '.join(demand.because)}" for demand in asked],
+        )
 
 
 def _recorded(scope: Scope, effects: Sequence[Effect]) -> list[Event]:
@@ -140,6 +158,7 @@ def _recorded(scope: Scope, effects: Sequence[Effect]) -> list[Event]:
                 reason=scope.reason,
                 now=scope.now,
                 submission=scope.submission,
+                request=scope.request,
                 has_ruleset=key is not None,
             )
         )

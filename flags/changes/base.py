@@ -19,7 +19,7 @@ from audit.facts import Actor, Effect
 from flags import access
 from flags.access import Action
 from flags.errors import Invalid, NotFound, StaleChange
-from flags.models import Environment, Flag, FlagConfiguration, Project, Segment, User
+from flags.models import Environment, Flag, FlagConfiguration, Policy, Project, Segment, User
 
 __all__ = ["ALL_ENVIRONMENTS", "UNSET", "Change", "Effect", "Scope", "UnsetType", "change"]
 
@@ -32,6 +32,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: ClassVar[str]
     schema: ClassVar[int] = 1
     needs: ClassVar[Action] = Action.EDIT
+    # Whether it may wait in a request: secrets and requests themselves may not.
+    can_wait: ClassVar[bool] = True
     # Changes to the site itself (creating a project, an account) are judged without a project.
     on_site: ClassVar[bool] = False
 
@@ -48,6 +50,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def undo(self, effects: Sequence[Effect]) -> "list[Change] | None":
         """The changes that take this one back, given what it did; None when there is no way back."""
         raise NotImplementedError
+
+    def kept(self, effects: Sequence[Effect]) -> "Change":
+        """The change as a request keeps it, given what it does to what its author saw.
+
+        Without what it expects, since the request itself remembers what its author saw, and with
+        nothing that it leaves as it is, so that others may change that meanwhile.
+        """
+        return self
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "schema": self.schema, **msgspec.to_builtins(self)}
@@ -105,6 +115,12 @@ class Scope:
     submission: uuid.UUID = field(default_factory=uuid.uuid4)
     # Environments that came into being in this submit: nobody can have approved anything in them.
     exempt_from_approval: set[str] = field(default_factory=set)
+    # The policies of the environments that require approval, read under the locks.
+    guards: dict[str, Policy] = field(default_factory=dict)
+    # Environments for which this submit carries the approval that their policy asks for.
+    approved: set[str] = field(default_factory=set)
+    # The id of the request that is being applied, for its events.
+    request: str | None = None
 
     def the_project(self) -> Project:
         assert self.project is not None, "a change on the site has no project"

@@ -4,8 +4,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
-from flags.changes.rulesets import entries_of, settle
+from flags.changes.rulesets import entries_of, same, settle
 from flags.errors import Conflict, NotFound, StaleChange
 from flags.models import Flag, FlagConfiguration
 
@@ -33,6 +35,9 @@ class SwitchFlag(Change, frozen=True, kw_only=True):
         before = entries_of(flag, [configuration])
         configuration.enabled = self.on
         return settle(scope, self.kind, flag, [configuration], before)
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, was=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
@@ -91,6 +96,18 @@ class ConfigureFlag(Change, frozen=True, kw_only=True):
         if "fallthrough" in given:
             given["fallthrough"] = _with_salt(given["fallthrough"], configuration.fallthrough)
         return given
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        """Ids and salts are made once, here; otherwise every rehearsal would bucket anew."""
+        altered = {
+            name: effect.after[name]
+            for effect in effects
+            for name in CONFIGURED
+            if not same(effect.after[name], effect.before[name])
+        }
+        return ConfigureFlag(
+            project=self.project, environment=self.environment, flag=self.flag, **altered
+        )
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from audit.log import lock_streams, open_stream
 from flags.access import Action
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.rulesets import flag_effect
 from flags.changes.segments import segment_effect
-from flags.errors import AlreadyExists, ApprovalNeeded, Invalid
+from flags.errors import AlreadyExists, Invalid
 from flags.models import Environment, Flag, FlagConfiguration, Segment, SegmentDefinition
 from flags.models.keys import KEY_MEANS, is_key
 from flags.snapshots import flag_entry, segment_entry
@@ -102,8 +104,7 @@ class CreateEnvironment(Change, frozen=True, kw_only=True):
 class EditEnvironment(Change, frozen=True, kw_only=True):
     """Name, order or guard an environment differently; what is not given stays.
 
-    Lifting the need for approval is kept to site administrators, with a reason: a project's own
-    admin could otherwise walk round the gate by opening it.
+    Lifting the need for approval is itself something to approve.
     """
 
     needs = Action.ADMINISTER
@@ -116,10 +117,6 @@ class EditEnvironment(Change, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         environment = scope.environment(self.environment)
-        if environment.requires_approval and self.requires_approval is False:
-            scope.require_site_administrator()
-            if not scope.reason:
-                raise Invalid.at("reason", "lifting the need for approval takes a reason")
         before = facts(environment)
         values = {
             "name": self.name,
@@ -132,6 +129,9 @@ class EditEnvironment(Change, frozen=True, kw_only=True):
 
     def touches(self) -> Sequence[str]:
         return (self.environment,)
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
@@ -150,8 +150,6 @@ class DeleteEnvironment(Change, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         environment = scope.environment(self.environment)
-        if environment.requires_approval:
-            raise ApprovalNeeded([self.environment])
         before = facts(environment)
         for configuration in environment.configurations.all():
             scope.delete(configuration)

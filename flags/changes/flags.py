@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from msgspec import structs
+
 from flagengine import problems_in_flag
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.rulesets import checked_variations, entries_of, flag_effect, settle
@@ -168,6 +170,9 @@ class EditFlag(Change, frozen=True, kw_only=True):
             schema = flag.json_schema if self.json_schema is UNSET else self.json_schema
             values["variations"] = checked_variations(variations, flag.type, schema)
         return values
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [_back_to(effect.before, self.project, self.flag) for effect in _on_project(effects)]

@@ -28,6 +28,7 @@ def token_facts(token: ApiToken) -> dict[str, Any]:
 class CreateSdkKey(Change, frozen=True, kw_only=True):
     """Let apps read an environment by a key whose secret its maker has seen."""
 
+    can_wait = False
     needs = Action.ADMINISTER
 
     environment: str
@@ -78,6 +79,7 @@ class CreateSdkKey(Change, frozen=True, kw_only=True):
 class RevokeSdkKey(Change, frozen=True, kw_only=True):
     """Refuse a key from now on, on connections that are open too. There is no way back."""
 
+    can_wait = False
     needs = Action.ADMINISTER
 
     public_id: str
@@ -104,6 +106,7 @@ class RevokeSdkKey(Change, frozen=True, kw_only=True):
 class CreateApiToken(Change, frozen=True, kw_only=True):
     """Let a program act in a person's name; everybody may make tokens for themselves alone."""
 
+    can_wait = False
     on_site = True
     needs = Action.VIEW
 
@@ -111,7 +114,7 @@ class CreateApiToken(Change, frozen=True, kw_only=True):
     username: str
     public_id: str
     hash: str
-    scopes: list[Literal["read", "write", "admin"]]
+    scopes: list[Literal["read", "write", "review", "admin"]]
     name: str = ""
     expires_at: datetime | None = None
 
@@ -119,7 +122,9 @@ class CreateApiToken(Change, frozen=True, kw_only=True):
         user = scope.user(self.username)
         _require_own(scope, str(user.pk))
         if not self.scopes:
-            raise Invalid.at("scopes", "expected at least one of read, write, admin, got none")
+            raise Invalid.at(
+                "scopes", "expected at least one of read, write, review, admin, got none"
+            )
         if self.expires_at is not None and self.expires_at <= scope.now:
             raise Invalid.at("expires_at", "expected an instant to come, got one that has passed")
         token = ApiToken(
@@ -142,6 +147,7 @@ class CreateApiToken(Change, frozen=True, kw_only=True):
 class RevokeApiToken(Change, frozen=True, kw_only=True):
     """Refuse a token from now on. There is no way back."""
 
+    can_wait = False
     on_site = True
     needs = Action.VIEW
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from audit.log import lock_streams, open_stream
 from flags.access import Action
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
@@ -70,6 +72,9 @@ class EditProject(Change, frozen=True, kw_only=True):
         if not scope.edit(project, values, expected_revision=self.expected_revision):
             return []
         return [Effect(self.kind, f"project:{project.key}", before, facts(project))]
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [EditProject(project=self.project, **effect.before) for effect in effects]

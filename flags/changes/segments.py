@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from msgspec import structs
+
 from audit.canonical import canonical_bytes, sha256
 from flagengine import problems_in_segment
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
@@ -98,6 +100,9 @@ class EditSegment(Change, frozen=True, kw_only=True):
             return []
         return [Effect(self.kind, f"segment:{segment.key}", before, facts(segment))]
 
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, expected_revision=None)
+
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
             EditSegment(project=self.project, segment=self.segment, **effect.before)
@@ -135,6 +140,9 @@ class DefineSegment(Change, frozen=True, kw_only=True):
         definition.changed_at = scope.now
         scope.save(definition, "when", "version", "changed_at")
         return [segment_effect(self.kind, self.environment, segment, before, after)]
+
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return structs.replace(self, expected_version=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [

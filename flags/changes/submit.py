@@ -7,7 +7,8 @@ from django.utils import timezone
 from audit.facts import Actor
 from flags.changes.apply import Outcome, apply
 from flags.changes.base import Change
-from flags.errors import Invalid
+from flags.changes.requests import OpenRequest
+from flags.errors import ApprovalNeeded, Invalid
 
 __all__ = ["Outcome", "submit"]
 
@@ -22,15 +23,24 @@ def submit(
     """Make these changes, all or nothing; they belong to one project.
 
     Gives what came of it: the events recorded (none when everything already was as asked) and the
-    version each environment is at. With `dry_run` everything is done, judged and taken back.
+    version each environment is at. Where an environment asks for approval first, all of it becomes
+    one request in review, and `Outcome.request` is its number. With `dry_run` everything is done,
+    judged and taken back.
 
-    Raises what flags/errors.py names: Denied, ApprovalNeeded, NotFound, Conflict, Invalid, Busy.
+    Raises what flags/errors.py names: Denied, ApprovalNeeded (of a dry run, and of what cannot wait
+    in a request), NotFound, Conflict, Invalid, Busy.
     """
     projects = sorted({change.project for change in changes})
     if len(projects) != 1:
         raise Invalid.at("project", f"expected changes to one project, got {projects}")
     if len({change.on_site for change in changes}) != 1:
         raise Invalid.at("", "changes to the site and to a project cannot be submitted together")
-    return apply(
-        changes, actor=actor, reason=reason.strip(), now=now or timezone.now(), dry_run=dry_run
-    )
+    reason, now = reason.strip(), now or timezone.now()
+    try:
+        return apply(changes, actor=actor, reason=reason, now=now, dry_run=dry_run)
+    except ApprovalNeeded:
+        waits = actor.kind == "person" and all(change.can_wait for change in changes)
+        if dry_run or not waits:
+            raise
+    request = OpenRequest(project=projects[0], changes=[change.as_json() for change in changes])
+    return apply((request,), actor=actor, reason=reason, now=now, dry_run=False)

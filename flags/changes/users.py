@@ -21,6 +21,7 @@ def facts(user: User) -> dict[str, Any]:
 class CreateUser(Change, frozen=True, kw_only=True):
     """Make an account. `password_hash` is Django's encoded form; None lets nobody sign in."""
 
+    can_wait = False
     on_site = True
     needs = Action.ADMINISTER
 
@@ -63,6 +64,7 @@ class CreateUser(Change, frozen=True, kw_only=True):
 class EditUser(Change, frozen=True, kw_only=True):
     """Change an account; what is not given stays."""
 
+    can_wait = False
     on_site = True
     needs = Action.ADMINISTER
 

@@ -3,25 +3,33 @@
 from flags.models.deliveries import Delivery, Instance
 from flags.models.environments import Environment
 from flags.models.flags import Flag, FlagConfiguration
+from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
+from flags.models.requests import Comment, Request, State, Verdict
 from flags.models.secrets import ApiToken, SdkKey
 from flags.models.segments import Segment, SegmentDefinition, SegmentId, SegmentIdBatch
 from flags.models.users import User
 
 __all__ = [
     "ApiToken",
+    "Comment",
     "Delivery",
     "Environment",
     "Flag",
     "FlagConfiguration",
     "Instance",
     "Membership",
+    "Policy",
     "Project",
+    "Request",
     "Role",
     "SdkKey",
     "Segment",
     "SegmentDefinition",
     "SegmentId",
     "SegmentIdBatch",
+    "State",
+    "Team",
     "User",
+    "Verdict",
 ]

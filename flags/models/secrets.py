@@ -67,7 +67,7 @@ class ApiToken(models.Model):
     """Lets a program use the management API in a person's name, within its scopes."""
 
     PREFIX = "fst"
-    SCOPES = ("read", "write", "admin")
+    SCOPES = ("read", "write", "review", "admin")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -87,7 +87,9 @@ class ApiToken(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="flags_api_token_scopes_are_known",
-                condition=Q(scopes__contained_by=["read", "write", "admin"], scopes__len__gte=1),
+                condition=Q(
+                    scopes__contained_by=["read", "write", "review", "admin"], scopes__len__gte=1
+                ),
             )
         ]
 

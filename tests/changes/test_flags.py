@@ -72,22 +72,6 @@ def test_outsider_is_refused_and_nothing_is_saved(outsider, a_flag):
     assert not flag.configurations.filter(enabled=True).exists()
 
 
-def test_an_environment_that_requires_approval_refuses_what_alters_its_ruleset(
-    project, owner, editor, a_flag
-):
-    a_flag("new-checkout")
-    submit(
-        EditEnvironment(project="shop", environment="production", requires_approval=True),
-        actor=owner,
-    )
-
-    with pytest.raises(ApprovalNeeded, match="production"):
-        submit(CreateFlag(project="shop", key="other"), actor=editor)
-    submit(EditFlag(project="shop", flag="new-checkout", description="Says more"), actor=editor)
-
-    assert Flag.objects.get(key="new-checkout").description == "Says more"
-
-
 def test_weights_past_a_whole_are_refused_with_their_place(editor, a_flag):
     a_flag("new-checkout")
 

@@ -1,0 +1,278 @@
+"""What a policy asks for, given what a request would do, and whether the verdicts give it.
+
+Everything is judged from effects, as the gate is: what a change is called, and through which door
+it came, makes no difference. Nothing here writes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from audit.canonical import canonical_bytes, sha256
+from audit.facts import Effect
+from flags.models import Environment, Flag, Membership, Policy, Role, Team, User, Verdict
+from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
+
+# An environment that requires approval and has no policy of its own asks for this.
+DEFAULT = Policy()
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one environment's policy asks of a request, and which of its conditions asked."""
+
+    environment: str
+    policy: Policy
+    because: list[str]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One thing that a request still needs, in words, and who could give it."""
+
+    environment: str
+    what: str
+    who: list[str]
+
+
+def guards(environments: Mapping[str, Environment]) -> dict[str, Policy]:
+    """The policy of each environment that requires approval, as it stands before a change."""
+    guarded = {key: row for key, row in environments.items() if row.requires_approval}
+    policies = {
+        policy.environment_id: policy
+        for policy in Policy.objects.filter(environment__in=guarded.values())
+    }
+    return {key: policies.get(row.pk, DEFAULT) for key, row in guarded.items()}
+
+
+def demands(
+    guarded: Mapping[str, Policy],
+    environments: Mapping[str, Environment],
+    effects: Sequence[Effect],
+) -> list[Demand]:
+    """For each guarded environment that the effects reach: what its policy asks, and why.
+
+    What weakens the guard itself asks too: another policy, no need for approval, no environment.
+    """
+    asked = []
+    for key, policy in guarded.items():
+        because = list(_loosened(key, effects))
+        altering = [effect for effect in effects if effect.environment == key]
+        if altering:
+            because += _reasons(policy, environments[key], altering)
+        if because:
+            asked.append(Demand(key, policy, because))
+    return asked
+
+
+def _loosened(key: str, effects: Sequence[Effect]) -> Iterator[str]:
+    for effect in effects:
+        if effect.subject == f"policy:{key}":
+            yield "its policy would change"
+        if effect.subject == f"environment:{key}" and effect.environment is None:
+            if effect.after is None:
+                yield "it would be deleted"
+            elif not effect.after["requires_approval"]:
+                yield "it would no longer require approval"
+
+
+def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
+    """A hash of what would be evaluated before and after, versions aside, and of the terms.
+
+    A verdict is bound to it: whatever moves it, an edit, a rebase or another schedule, makes the
+    verdict stale.
+    """
+    what = [
+        [
+            effect.environment,
+            effect.subject,
+            _unversioned(effect.before),
+            _unversioned(effect.after),
+        ]
+        for effect in effects
+        if effect.environment is not None
+    ]
+    return sha256(canonical_bytes([sorted(what, key=canonical_bytes), *terms]))
+
+
+def missing(
+    demand: Demand,
+    verdicts: Sequence[Verdict],
+    *,
+    behaviour: str,
+    author: User | None,
+    contributors: Sequence[User],
+    environment: Environment,
+) -> list[Missing]:
+    """What the verdicts in force on this behaviour do not give yet; nothing when it is approved."""
+    policy = demand.policy
+    eligible = eligible_reviewers(policy, environment, author=author, contributors=contributors)
+    approvers = {
+        verdict.reviewer
+        for verdict in verdicts
+        if verdict.undone_at is None
+        and verdict.behaviour == behaviour
+        and verdict.verdict == "approved"
+        and verdict.reviewer in eligible
+        and (policy.tokens_may_review or not verdict.by_token)
+    }
+    lacking = []
+    if (wanted := policy.approvals - len(approvers)) > 0:
+        lacking.append(
+            Missing(
+                demand.environment,
+                f"{wanted} more approval{'s' if wanted > 1 else ''} by a {policy.minimum_role} or above",
+                sorted(user.get_username() for user in eligible - approvers),
+            )
+        )
+    for row in policy.from_whom:
+        named = _named(row, environment)
+        wanted = row.get("approvals", 1) - len(named & approvers)
+        if wanted > 0:
+            whom = f"of team {row['team']}" if "team" in row else f"by {row['person']}"
+            lacking.append(
+                Missing(
+                    demand.environment,
+                    f"{wanted} more approval{'s' if wanted > 1 else ''} {whom}",
+                    sorted(user.get_username() for user in (named & eligible) - approvers),
+                )
+            )
+    return lacking
+
+
+def eligible_reviewers(
+    policy: Policy, environment: Environment, *, author: User | None, contributors: Sequence[User]
+) -> set[User]:
+    """Whose approval counts; the author's never does."""
+    roles = [role.value for role in Role if role.rank >= Role(policy.minimum_role).rank]
+    members = Membership.objects.filter(
+        project_id=environment.project_id, role__in=roles, user__is_active=True
+    ).select_related("user")
+    barred = {author} | (set(contributors) if policy.exclude_contributors else set())
+    return {member.user for member in members} - barred
+
+
+def closed_until_words(policy: Policy, now: datetime) -> str | None:
+    """Why nothing may be applied at this instant: a freeze, or outside the hours; None when open."""
+    for freeze in policy.freezes:
+        if datetime.fromisoformat(freeze["from"]) <= now < datetime.fromisoformat(freeze["to"]):
+            why = f": {freeze['why']}" if freeze.get("why") else ""
+            return f"frozen until {freeze['to']}{why}"
+    if not policy.windows:
+        return None
+    local = now.astimezone(ZoneInfo(policy.time_zone))
+    for window in policy.windows:
+        opens, closes = time.fromisoformat(window["from"]), time.fromisoformat(window["to"])
+        if local.weekday() in window["days"] and opens <= local.time() < closes:
+            return None
+    return f"outside the hours in which changes may be applied ({policy.time_zone})"
+
+
+def _reasons(policy: Policy, environment: Environment, effects: Sequence[Effect]) -> Iterator[str]:
+    if not policy.conditions:
+        yield "every change asks for approval"
+        return
+    for condition in policy.conditions:
+        match condition["kind"]:
+            case "fields":
+                if fields := sorted(_members_changed(effects) & set(condition["fields"])):
+                    yield f"{', '.join(fields)} would change"
+            case "rollout_grows":
+                yield from _growth(effects, condition["points"])
+            case "tagged":
+                yield from _tagged(environment, effects, set(condition["tags"]))
+            case "segment":
+                for effect in effects:
+                    if effect.subject.startswith("segment:"):
+                        yield f"{effect.subject.replace(':', ' ')} would change"
+
+
+def _members_changed(effects: Sequence[Effect]) -> set[str]:
+    changed: set[str] = set()
+    for effect in effects:
+        before, after = effect.before or {}, effect.after or {}
+        changed |= {
+            name
+            for name in before.keys() | after.keys()
+            if name != "version" and before.get(name) != after.get(name)
+        }
+    return changed
+
+
+def _growth(effects: Sequence[Effect], points: float) -> Iterator[str]:
+    for effect in effects:
+        kind, _, key = effect.subject.partition(":")
+        if kind == "segment":
+            yield f"segment {key} would change, and with it how many are served what"
+            continue
+        if kind != "flag":
+            continue
+        before, after = _served(effect.before), _served(effect.after)
+        grown = max(
+            (
+                share - before.get(place, {}).get(variation, 0.0)
+                for place, shares in after.items()
+                for variation, share in shares.items()
+            ),
+            default=0.0,
+        )
+        if grown > points:
+            yield f"{key} would grow by {grown:g} points, more than {points:g}"
+
+
+def _served(entry: Any) -> dict[str, dict[str, float]]:
+    """Place (`fallthrough`, a rule's id) → variation → percent served there."""
+    if not entry:
+        return {}
+    if not entry["enabled"]:
+        return {"fallthrough": {entry["off_variation"] or "": 100.0}}
+    places = {"fallthrough": entry["fallthrough"]} | {
+        rule["id"]: rule["serve"] for rule in entry["rules"]
+    }
+    return {
+        place: {serve["variation"]: 100.0}
+        if "variation" in serve
+        else {variation: share / 1000 for variation, share in serve["split"]["shares"]}
+        for place, serve in places.items()
+    }
+
+
+def _tagged(environment: Environment, effects: Sequence[Effect], tags: set[str]) -> Iterator[str]:
+    """Flags with one of the tags that the effects reach, also through prerequisites and segments."""
+    reached = _flags_reached(environment, effects)
+    rows = Flag.objects.filter(
+        project_id=environment.project_id, key__in=reached, tags__overlap=sorted(tags)
+    )
+    for flag in rows:
+        yield f"{flag.key} is tagged {', '.join(sorted(tags & set(flag.tags)))}"
+
+
+def _flags_reached(environment: Environment, effects: Sequence[Effect]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [tuple(effect.subject.split(":", 1)) for effect in effects]
+    seen = set(waiting)
+    while waiting:
+        kind, key = waiting.pop()
+        following: list[tuple[str, ...]] = []
+        if kind == "flag":
+            reached.add(key)
+            following = [("flag", other) for other in flags_requiring(environment, key)]
+        elif kind == "segment":
+            following = [("flag", other) for other in flags_using_segment(environment, key)]
+            following += [("segment", other) for other in segments_using_segment(environment, key)]
+        waiting += [place for place in following if place not in seen]
+        seen |= set(following)
+    return reached
+
+
+def _named(row: Mapping[str, Any], environment: Environment) -> set[User]:
+    if "team" in row:
+        team = Team.objects.filter(project_id=environment.project_id, key=row["team"]).first()
+        return set(team.members.all()) if team else set()
+    return set(User.objects.filter(username=row["person"]))
+
+
+def _unversioned(entry: Any) -> Any:
+    return {**entry, "version": None} if isinstance(entry, dict) else entry

@@ -1,0 +1,93 @@
+"""Performing changes to see what they would do, and leaving nothing of it.
+
+What a request does is never remembered, always rehearsed against what is there now: so that
+verdicts can be bound to it, and a moved target is noticed by its effect rather than its version.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+
+from audit.facts import Effect
+from flags.changes import references
+from flags.changes.base import Change, Scope
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A member that the request changes and that somebody else changed meanwhile."""
+
+    environment: str | None
+    subject: str
+    member: str
+    was: Any
+    theirs: Any
+    yours: Any
+
+    def __str__(self) -> str:
+        where = f" in {self.environment}" if self.environment else ""
+        return (
+            f"{self.member} of {self.subject.replace(':', ' ')}{where} was changed by somebody else"
+        )
+
+
+def rehearse(scope: Scope, changes: Sequence[Change]) -> list[tuple[Change, list[Effect]]]:
+    """Each change with what it would do, in order. Inside `apply`, under its locks."""
+    on_stage = replace(scope, environments=dict(scope.environments))
+    with transaction.atomic():
+        performed = [(change, change.perform(on_stage)) for change in changes]
+        references.check(on_stage, [effect for _, effects in performed for effect in effects])
+        transaction.set_rollback(True)
+    return performed
+
+
+def moved(seen: Sequence[dict[str, Any]], effects: Sequence[Effect]) -> list[Moved]:
+    """Where what the author saw and what is there now differ in something the request changes."""
+    then = {(row["environment"], row["subject"]): row for row in reversed(seen)}
+    found = []
+    for effect in {(e.environment, e.subject): e for e in reversed(effects)}.values():
+        row = then.get((effect.environment, effect.subject))
+        if row is None:
+            continue
+        was, yours, theirs = (
+            _members(row["before"]),
+            _members(row["after"]),
+            _members(effect.before),
+        )
+        found += [
+            Moved(
+                effect.environment,
+                effect.subject,
+                member,
+                was.get(member),
+                theirs.get(member),
+                yours.get(member),
+            )
+            for member in sorted(was.keys() | yours.keys())
+            if was.get(member) != yours.get(member)
+            and was.get(member) != theirs.get(member)
+            and theirs.get(member) != yours.get(member)
+        ]
+    return found
+
+
+def as_seen(effects: Sequence[Effect]) -> list[dict[str, Any]]:
+    """What a request remembers of what its author saw."""
+    return [
+        {
+            "environment": effect.environment,
+            "subject": effect.subject,
+            "before": effect.before,
+            "after": effect.after,
+        }
+        for effect in effects
+    ]
+
+
+def _members(entry: Any) -> dict[str, Any]:
+    """An entry's members without its version; that it is there at all counts as one."""
+    if not isinstance(entry, dict):
+        return {}
+    return {name: value for name, value in entry.items() if name != "version"} | {"exists": True}
