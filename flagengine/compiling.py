@@ -166,20 +166,25 @@ def _add_rule(source: "_Source", rule: Rule) -> None:
 
 
 def _add_rules_as_loop(source: "_Source", flag: Flag) -> None:
-    """Many rules: each a function of its own, tried in order."""
+    """Many rules: the condition of each a function of its own, tried in order."""
     steps = []
     for rule in flag.rules:
         condition = _Source()
         condition.line(f"return {condition.condition(rule.when)}")
-        serve = _Source()
-        serve.serve(rule.serve, rule.id)
-        serve.line("return None")
-        steps.append((source.nested(condition.piece()), source.nested(serve.piece())))
-    pairs = ", ".join(f"({condition}, {serve})" for condition, serve in steps)
-    source.preparation.append(f"rules = ({pairs},)")
-    source.line("for holds, serve in rules:")
+        holds = source.nested(condition.piece())
+        if isinstance(rule.serve, Variation):
+            result = source.result(rule.serve, TARGETING_MATCH, rule=rule.id)
+            steps.append(f"({holds}, {result}, None)")
+        else:
+            serve = _Source()
+            serve.split(rule.serve, rule=rule.id)
+            serve.line("return None")
+            steps.append(f"({holds}, None, {source.nested(serve.piece())})")
+    source.preparation.append(f"rules = ({', '.join(steps)},)")
+    source.line("for holds, x, serve in rules:")
     source.line("    if holds(c, e):")
-    source.line("        x = serve(c, e)")
+    source.line("        if serve is not None:")
+    source.line("            x = serve(c, e)")
     source.line("        if x is not None:")
     source.line("            return x")
 

@@ -100,7 +100,7 @@ class FlagDefinition:
 
     @once
     def flips(self) -> tuple[float, ...]:
-        return _flips_in(self._conditions())
+        return _flips_in(self._conditions()) if _mentions_now(self.raw) else ()
 
     @once
     def needs_targeting_key(self) -> bool:
@@ -195,7 +195,7 @@ class SegmentDefinition:
 
     @once
     def flips(self) -> tuple[float, ...]:
-        return _flips_in(self._conditions())
+        return _flips_in(self._conditions()) if _mentions_now(self._raw) else ()
 
     def _conditions(self) -> Iterator[Condition]:
         if self.segment is not None and self.segment.when is not None:
@@ -205,6 +205,20 @@ class SegmentDefinition:
 def _segments_in(conditions: Iterator[Condition]) -> tuple[str, ...]:
     keys = (condition.key for condition in conditions if isinstance(condition, InSegment))
     return tuple(dict.fromkeys(keys))
+
+
+def _mentions_now(raw: object) -> bool:
+    """Whether a definition may ask for the time, without reading it properly."""
+    waiting = [raw.get("rules"), raw.get("when")] if isinstance(raw, dict) else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("attribute") == NOW:
+                return True
+            waiting += [value.get(name) for name in ("when", "all", "any", "not") if name in value]
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def _flips_in(conditions: Iterator[Condition]) -> tuple[float, ...]:

@@ -94,13 +94,15 @@ def prepare_in(values: list[object], *, ignore_case: bool) -> Test:
     lower = ".lower()" if ignore_case else ""
     if len(texts) == 1 and not doubles and not truths:
         (text,) = texts
-        expression = (
-            f"({{value}}{lower} == {{0}} if type({{first}}) is str else {{holds}}({{value}}))"
-        )
+        if ignore_case:
+            expression = "({value}.lower() == {0} if type({first}) is str else {holds}({value}))"
+        else:
+            expression = "({first} == {0} or (type({value}) is not str and {holds}({value})))"
         return Test(holds, expression, text, flips)
     if not texts and not doubles and truths == {True}:
-        # `is` tells true from 1, and a list of trues is left to `holds`.
-        return Test(holds, "(({first}) is True or {holds}({value}))", None, flips)
+        # `is` tells true from 1; arrays are left to `holds`.
+        expression = "({first} is True or (type({value}) is not bool and {holds}({value})))"
+        return Test(holds, expression, None, flips)
     expression = f"({{value}}{lower} in {{0}} if type({{first}}) is str else {{holds}}({{value}}))"
     return Test(holds, expression, texts, flips)
 

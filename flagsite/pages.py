@@ -30,8 +30,9 @@ class Pages:
     """The ASGI application for everything that Django serves."""
 
     def __init__(self) -> None:
+        wsgi: Any = django
         self._bridge: Any = WSGIMiddleware(
-            django, workers=settings.WEB_THREADS, send_queue_size=CHUNKS_AHEAD
+            wsgi, workers=settings.WEB_THREADS, send_queue_size=CHUNKS_AHEAD
         )
         self._held = 0
 

@@ -7,7 +7,12 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.engine.contenders import Contender
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENV = CHECKOUT / ".venv-bench"
@@ -19,12 +24,12 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=120, help="timed blocks per contender")
     arguments = parser.parse_args()
     if Path(sys.prefix).resolve() != VENV.resolve():
-        run_in_own_venv()
+        run_in_own_venv("bench.engine")
     report(blocks=arguments.blocks)
 
 
-def run_in_own_venv() -> None:
-    """Become the same command under the bench's venv; does not return."""
+def run_in_own_venv(module: str) -> None:
+    """Become `python -m module` under the bench's venv; does not return."""
     python = VENV / "bin" / "python"
     wanted, have = REQUIREMENTS.read_text(), VENV / "requirements.txt"
     if not have.exists() or have.read_text() != wanted:
@@ -32,19 +37,21 @@ def run_in_own_venv() -> None:
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True)
         have.write_text(wanted)
     os.chdir(CHECKOUT)
-    os.execv(python, [str(python), "-m", "bench.engine", *sys.argv[1:]])
+    os.execv(python, [str(python), "-m", module, *sys.argv[1:]])
 
 
-def report(*, blocks: int) -> None:
+def report(*, blocks: int, sdk: "Callable[[dict[str, Any]], Contender] | None" = None) -> None:
+    """Print the table for the engine, or for an SDK made of the ruleset and the engine beside it."""
     # Only the bench's venv has what these import.
     from bench.engine.contenders import Engine, GrowthBook, LaunchDarkly, Limit, Statsig
     from bench.engine.measuring import measured
     from bench.engine.workloads import WORKLOADS, document
 
     ruleset = document()
-    own = Engine(ruleset)
+    engine = Engine(ruleset)
+    own = engine if sdk is None else sdk(ruleset)
     peers = [Statsig(ruleset), LaunchDarkly(ruleset), GrowthBook(ruleset)]
-    contenders = [own, Limit(), *peers]
+    contenders = [own, *([] if own is engine else [engine]), Limit(), *peers]
     results = {each.name: measured(contenders, each, blocks=blocks) for each in WORKLOADS}
     for each in contenders:
         each.close()

@@ -4,16 +4,10 @@ from typing import Any
 
 from flagengine import Result
 from flags.evaluation_api.http import JSON, PRIVATE, Response, json_bytes
+from flags.live.answers import public_message, reason_of, typed
 from flags.live.rulesets import LoadedRuleset
 
-# OpenFeature's names only: clients look a reason up, and fail on one they do not know.
-REASON_ON_THE_WIRE = {"PREREQUISITE_FAILED": "DISABLED"}
 STATUS_OF_ERROR = {"FLAG_NOT_FOUND": 404, "GENERAL": 500}
-# What a client key, which is public, is told: the engine's own words may name segments and flags.
-PUBLIC_MESSAGES = {
-    "TARGETING_KEY_MISSING": "the flag needs a targetingKey in the context",
-    "INVALID_CONTEXT": "expected a context that is a JSON object nested at most 64 deep",
-}
 # Results are shared by all evaluations that end alike, so there are not many; should they ever not
 # be, forgetting them bounds the memory.
 MOST_KEPT = 100_000
@@ -68,37 +62,28 @@ def _encoded(loaded: LoadedRuleset, kind: str, key: str, result: Result) -> Resp
     if result.error_code is not None:
         message = result.error_message or ""
         if kind == "client":
-            message = PUBLIC_MESSAGES.get(result.error_code, "the flag cannot be evaluated")
+            message = public_message(result)
         return _failure(key, result.error_code, message, metadata)
     if kind == "server":
         if result.rule is not None:
             metadata["rule"] = result.rule
         if result.prerequisite is not None:
             metadata["prerequisite"] = result.prerequisite
-    said = {
+    said: dict[str, Any] = {
         "key": key,
-        "reason": REASON_ON_THE_WIRE.get(result.reason, result.reason),
+        "reason": reason_of(result),
         # Without a variation the app's own default is meant, and `value` is absent. Some clients
         # fail when `variant` is; a variation's key is never empty.
         "variant": result.variation or "",
         "metadata": metadata,
     }
     if result.variation is not None:
-        said["value"] = _typed(result.value, loaded.ruleset.flags[key].type)
+        said["value"] = typed(result.value, loaded.ruleset.flags[key].type)
     return Response(200, json_bytes(said), HEADERS)
 
 
 def _failure(key: str, code: str, message: str, metadata: dict[str, Any]) -> Response:
-    said = {"key": key, "errorCode": code, "errorDetails": message}
+    said: dict[str, Any] = {"key": key, "errorCode": code, "errorDetails": message}
     if metadata:
         said["metadata"] = metadata
     return Response(STATUS_OF_ERROR.get(code, 400), json_bytes(said), HEADERS)
-
-
-def _typed(value: Any, type_: str | None) -> Any:
-    """A number written as its flag's type says: 3.0 for a float flag, 3 for an integer one."""
-    if type_ == "float" and type(value) is int:
-        return float(value)
-    if type_ == "integer" and type(value) is float:
-        return int(value)
-    return value

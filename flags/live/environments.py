@@ -1,5 +1,6 @@
 """One environment as a process knows it: its ruleset, the newest deltas, who listens."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ MOST_RECENT = 500
 MOST_RECENT_CHARACTERS = 4 * 1024 * 1024
 # What is larger travels over HTTP, where it is compressed and does not hold up a socket.
 LARGEST_FRAME = 64 * 1024
+# A wall clock can be set; looking again now and then keeps a far timer honest.
+LONGEST_TIMER_SECONDS = 60
 
 
 class RulesetReader(Protocol):
@@ -35,6 +38,7 @@ class LiveEnvironment:
         self.is_kept = False
         self._recent: deque[Delta] = deque()
         self._recent_size = 0
+        self._flip_timer: asyncio.TimerHandle | None = None
 
     def take(self, advance: Advance) -> None:
         """Answer with the new ruleset from now on, and tell whoever listens."""
@@ -51,11 +55,26 @@ class LiveEnvironment:
             self._recent_size -= len(self._recent.popleft().text)
         for reader in tuple(self.readers):
             reader.advance(self, advance)
+        if self._flip_timer is not None:
+            self.watch_the_clock()
 
-    def flip(self) -> None:
-        """Tell whoever listens that a time condition may answer differently from now on."""
-        for reader in tuple(self.readers):
-            reader.flip(self)
+    def watch_the_clock(self) -> None:
+        """From now on, tell whoever listens each time that a time condition can flip."""
+        if self._flip_timer is not None:
+            self._flip_timer.cancel()
+        now = time.time()
+        flip = self.loaded.ruleset.next_flip(now)
+        wait = LONGEST_TIMER_SECONDS if flip is None else min(flip - now, LONGEST_TIMER_SECONDS)
+        self._flip_timer = asyncio.get_running_loop().call_later(wait + 0.001, self._flipped, flip)
+
+    def _flipped(self, flip: float | None) -> None:
+        self._flip_timer = None
+        if not self.readers:
+            return
+        if flip is not None and time.time() >= flip:
+            for reader in tuple(self.readers):
+                reader.flip(self)
+        self.watch_the_clock()
 
     def recent_since(self, state: str | None) -> list[Delta] | None:
         """The deltas from a state to the newest; None when memory does not reach back to it."""

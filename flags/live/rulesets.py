@@ -25,8 +25,8 @@ class LoadedRuleset:
     def __init__(self, ruleset: Ruleset, body: bytes | None = None) -> None:
         self.ruleset = ruleset
         self.etag = f'"{ruleset.state}"'.encode()
-        # Encoded answers by (kind of key), kept by the evaluation API for as long as this ruleset is current.
-        self.answers: dict[str, dict[int, Any]] = {"server": {}, "client": {}}
+        # Encoded answers, for each door that gives them: they are good as long as this ruleset.
+        self.answers: dict[str, dict[int, Any]] = {"server": {}, "client": {}, "socket": {}}
         self._body = body
         self._gzipped: bytes | None = None
 

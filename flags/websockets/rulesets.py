@@ -1,5 +1,6 @@
 """/ws/v1/ruleset: server keys follow their environment's ruleset, delta by delta."""
 
+import contextlib
 import re
 from typing import Any
 
@@ -67,16 +68,20 @@ class RulesetSocket(LiveSocket):
         self, environment: LiveEnvironment, state: str | None
     ) -> list[Delta]:
         """The deltas from `state` to where this process's memory begins, as far as they are needed."""
-        if state is not None and environment.recent_since(state) is None:
+        if state is not None and environment.recent_since(state) is not None:
+            return []
+        if state is not None:
             # It is older than memory, or newer than this process, or from another history.
             await live.refreshed(environment.id)
-            if environment.recent_since(state) is None:
-                try:
-                    return await live.in_database(read_deltas, environment.id, state) or []
-                except UNREACHABLE:
-                    return []
-        if state is None:
-            await live.encode(environment.loaded)
+            if environment.recent_since(state) is not None:
+                return []
+            with contextlib.suppress(*UNREACHABLE):
+                earlier: list[Delta] | None
+                earlier = await live.in_database(read_deltas, environment.id, state)
+                if earlier:
+                    return earlier
+        # It will be given the whole: encode that here, in a worker.
+        await live.encode(environment.loaded)
         return []
 
     def _join(self, environment: LiveEnvironment, state: str | None, earlier: list[Delta]) -> None:

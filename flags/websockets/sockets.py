@@ -7,17 +7,17 @@ import uuid
 from enum import IntEnum
 from typing import Any
 
-import msgspec
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from flags.live.decoding import NotJson, decoded
 from flags.live.environments import LiveEnvironment
 from flags.live.keys import KnownKey
 from flags.live.outbox import Frame, Outbox
 from flags.live.process import live
 
-HELLO_WITHIN_SECONDS = 10
+HELLO_WITHIN_SECONDS = 5
 # A peer that takes nothing for so long is closed; its kernel's and our buffers are full by then.
 STUCK_SECONDS = 30
 
@@ -43,7 +43,7 @@ class Closing(Exception):
         self.reason = reason
 
 
-class LiveSocket(AsyncWebsocketConsumer):
+class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels brings no types
     """A consumer fed by this process's own state.
 
     It joins no group and opens no receive of its own on the channel layer: ten thousand of them
@@ -59,11 +59,14 @@ class LiveSocket(AsyncWebsocketConsumer):
         handler = getattr(self, message["type"].replace(".", "_"))
         await handler(message)
 
-    async def websocket_connect(self, message: dict[str, Any]) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.opened_at = time.monotonic()
         self.is_greeted = False
         self.is_closing = False
         self.outbox = Outbox(self._write, self.catch_up)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
         await self.accept()
         if live.is_stopping:
             await self.end(Close.RESTARTING)
@@ -138,8 +141,8 @@ class LiveSocket(AsyncWebsocketConsumer):
 
 def _frame_in(message: dict[str, Any]) -> dict[str, Any]:
     try:
-        said = msgspec.json.decode(message.get("text") or "")
-    except (ValueError, RecursionError):
+        said = decoded(message.get("text") or "")
+    except NotJson:
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("type"), str):
         raise Closing(Close.MALFORMED, "expected a JSON object with a type")

@@ -11,7 +11,7 @@ from tests.engine import oracle
 from tests.engine.rulesets import FLAG_KEYS, NOW, contexts, json_values, rulesets
 
 generous = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -71,7 +71,7 @@ def test_any_json_is_answered_as_a_context(document, context):
     assert_agreement(document, context)
 
 
-@settings(generous, max_examples=50)
+@settings(generous, max_examples=30)
 @given(document=rulesets(), context=contexts)
 def test_cutting_functions_up_changes_no_answer(monkeypatch, document, context):
     monkeypatch.setattr(compiling, "LARGEST_FUNCTION", 2)
@@ -79,7 +79,7 @@ def test_cutting_functions_up_changes_no_answer(monkeypatch, document, context):
     assert_agreement(document, context)
 
 
-@settings(generous, max_examples=50)
+@settings(generous, max_examples=30)
 @given(document=rulesets(), context=contexts, deepest=st.integers(1, 2))
 def test_working_references_out_in_order_changes_no_answer(monkeypatch, document, context, deepest):
     monkeypatch.setattr(binding, "DEEPEST_CALLS", deepest)

@@ -11,7 +11,7 @@ from tests.engine.rulesets import NOW, a_flag, a_leaf, a_rule, a_ruleset, rulese
 # no string or number but the indent and the index of a result's variation.
 WORDS = {
     "def", "make", "run", "return", "if", "else", "elif", "and", "or", "not", "in", "is", "for",
-    "try", "except", "type", "str", "int", "float", "None", "True", "False", "UnicodeEncodeError",
+    "try", "except", "type", "str", "int", "float", "bool", "None", "True", "False", "UnicodeEncodeError",
     "c", "e", "t", "h", "x", "get", "now", "encode", "lower", "startswith", "endswith", "holds",
     "serve", "rules",
 }  # fmt: skip
@@ -44,7 +44,7 @@ def sources_of(monkeypatch, document):
 
 
 @settings(
-    max_examples=100,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -191,7 +191,7 @@ def test_a_good_ruleset_has_no_problems():
     assert problems_in_ruleset(document) == []
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(json_values)
 def test_any_json_is_judged(value):
     assert problems_in_flag(value)

@@ -117,7 +117,7 @@ def applied(document, delta):
 
 
 @settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -229,7 +229,7 @@ def test_what_is_no_ruleset_is_refused(document):
         compiled(document)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rulesets(), st.data())
 def test_any_damage_to_a_flag_stays_within_it(document, data):
     damaged = json.loads(json.dumps(document))

@@ -7,6 +7,7 @@ import ssl
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from gc import is_tracked
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,7 +107,8 @@ class FlagClient:
         return self.json_details(flag, default, context).value
 
     # The five calls below are the hot path: the same few lines each, because a shared function
-    # would cost more than all they do. What they miss or raise, Serving.answer sorts out.
+    # would cost more than all they do. A flat context, which gc does not track, needs no checking
+    # and goes straight to the compiled flag. What they miss or raise, Serving.answer sorts out.
 
     def boolean_details(
         self, flag: str, default: bool, context: Context | None = None
@@ -114,7 +116,10 @@ class FlagClient:
         """Return what `boolean` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.ruleset.evaluate(flag, context)
+            if type(context) is dict and not is_tracked(context):
+                result = serving.runs[flag](context, None)
+            else:
+                result = serving.ruleset.evaluate(flag, context)
             prepared = serving.boolean[id(result)]
         except Exception:
             return serving.answer(BOOLEAN, flag, default, context)
@@ -127,7 +132,10 @@ class FlagClient:
         """Return what `string` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.ruleset.evaluate(flag, context)
+            if type(context) is dict and not is_tracked(context):
+                result = serving.runs[flag](context, None)
+            else:
+                result = serving.ruleset.evaluate(flag, context)
             prepared = serving.string[id(result)]
         except Exception:
             return serving.answer(STRING, flag, default, context)
@@ -140,7 +148,10 @@ class FlagClient:
         """Return what `integer` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.ruleset.evaluate(flag, context)
+            if type(context) is dict and not is_tracked(context):
+                result = serving.runs[flag](context, None)
+            else:
+                result = serving.ruleset.evaluate(flag, context)
             prepared = serving.integer[id(result)]
         except Exception:
             return serving.answer(INTEGER, flag, default, context)
@@ -153,7 +164,10 @@ class FlagClient:
         """Return what `float` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.ruleset.evaluate(flag, context)
+            if type(context) is dict and not is_tracked(context):
+                result = serving.runs[flag](context, None)
+            else:
+                result = serving.ruleset.evaluate(flag, context)
             prepared = serving.float[id(result)]
         except Exception:
             return serving.answer(FLOAT, flag, default, context)
@@ -164,7 +178,10 @@ class FlagClient:
         """Return what `json` returns, and where it comes from."""
         serving = self._serving
         try:
-            result = serving.ruleset.evaluate(flag, context)
+            if type(context) is dict and not is_tracked(context):
+                result = serving.runs[flag](context, None)
+            else:
+                result = serving.ruleset.evaluate(flag, context)
             prepared = serving.json[id(result)]
         except Exception:
             return serving.answer(JSON, flag, default, context)

@@ -56,10 +56,11 @@ class Serving:
     The tables are named as the types of flags; they find what was prepared by a result's id().
     """
 
-    __slots__ = ("_counts", "boolean", "float", "integer", "json", "ruleset", "string")
+    __slots__ = ("_counts", "boolean", "float", "integer", "json", "ruleset", "runs", "string")
 
     def __init__(self, ruleset: Ruleset | None, counts: Counts) -> None:
         self.ruleset = ruleset or _NO_RULESET
+        self.runs = self.ruleset.compiled
         self.boolean: dict[int, Prepared] = {}
         self.string: dict[int, Prepared] = {}
         self.integer: dict[int, Prepared] = {}
