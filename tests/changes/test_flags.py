@@ -6,13 +6,12 @@ from flags.changes import (
     ArchiveFlag,
     ConfigureFlag,
     CreateFlag,
-    EditEnvironment,
     EditFlag,
     SwitchFlag,
     submit,
 )
-from flags.errors import ApprovalNeeded, Denied, InUse, Invalid, StaleChange
-from flags.models import Environment, Flag
+from flags.errors import Denied, InUse, Invalid, StaleChange
+from flags.models import Environment
 from flags.snapshots import ruleset_document
 
 pytestmark = pytest.mark.django_db

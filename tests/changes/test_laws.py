@@ -16,7 +16,7 @@ from flags.errors import ApprovalNeeded, Denied, FlagsiteError
 from flags.models import Environment, Project, SegmentIdBatch
 from flags.snapshots import deltas_since, ruleset_document
 from tests.cast import OPERATOR
-from tests.changes.world import EXAMPLES, every_example, world
+from tests.changes.world import EXAMPLES, actor_of, every_example, world
 
 __all__ = ["world"]
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,16 @@ IRREVERSIBLE = {
     "environment.deleted",
     "flag.deleted",
     "project.created",
+    "request.applied",
+    "request.bypass_reviewed",
+    "request.closed",
+    "request.commented",
+    "request.drafted",
+    "request.edited",
+    "request.reviewed",
+    "request.submitted",
+    "request.verdict_undone",
+    "request.withdrawn",
     "sdk_key.revoked",
     "segment.deleted",
 }
@@ -58,7 +68,7 @@ def test_every_registered_change_has_an_example():
 def test_replay(change: Change, world: Project):
     before = rulesets(world)
 
-    submit(change, actor=OPERATOR)
+    submit(change, actor=actor_of(change))
 
     for environment in world.environments.all():
         if environment.key not in before:
@@ -156,7 +166,7 @@ def test_every_kind_has_been_frozen():
 def test_undo(change: Change, world: Project):
     before = without_versions(rulesets(world))
 
-    outcome = submit(change, actor=OPERATOR)
+    outcome = submit(change, actor=actor_of(change))
     ways_back = change.undo(outcome.effects)
 
     if ways_back is None:
@@ -177,7 +187,7 @@ def test_no_silent_write(change: Change, world: Project):
     before = tracked_rows()
     events = set(Event.objects.values_list("pk", flat=True))
 
-    submit(change, actor=OPERATOR)
+    submit(change, actor=actor_of(change))
 
     after = tracked_rows()
     changed = {row for row in before.keys() | after.keys() if before.get(row) != after.get(row)}
@@ -223,6 +233,12 @@ def subjects_of(row: Model) -> set[str]:
             return {f"api_token:{row.public_id}"}
         case "Membership":
             return {f"member:{row.user_id}"}
+        case "Request":
+            return {f"request:{row.number}"}
+        case "Verdict" | "Comment":
+            return {f"request:{row.request.number}"}
+        case "Policy":
+            return {f"policy:{row.environment.key}"}
         case "User":
             return {f"user:{row.pk}"}
         case name:
@@ -231,7 +247,7 @@ def subjects_of(row: Model) -> set[str]:
 
 @every_example
 def test_versions_have_no_gaps_and_each_event_its_outbox(change: Change, world: Project):
-    outcome = submit(change, actor=OPERATOR)
+    outcome = submit(change, actor=actor_of(change))
 
     for stream in Stream.objects.all():
         versions = list(stream.events.order_by("version").values_list("version", flat=True))
@@ -247,7 +263,7 @@ def test_versions_have_no_gaps_and_each_event_its_outbox(change: Change, world: 
 def test_a_dry_run_leaves_no_trace(change: Change, world: Project):
     before = tracked_rows(), Event.objects.count()
 
-    submit(change, actor=OPERATOR, dry_run=True)
+    submit(change, actor=actor_of(change), dry_run=True)
 
     assert (tracked_rows(), Event.objects.count()) == before
 

@@ -90,9 +90,7 @@ def test_a_save_becomes_a_request_and_changes_nothing(guarded, editor):
 
 
 def test_what_alters_no_guarded_ruleset_needs_no_request(guarded, editor):
-    outcome = submit(
-        EditFlag(**SHOP, flag="new-checkout", description="Says more"), actor=editor
-    )
+    outcome = submit(EditFlag(**SHOP, flag="new-checkout", description="Says more"), actor=editor)
 
     assert outcome.request is None
 
@@ -155,15 +153,13 @@ def test_rejecting_takes_a_reason_and_ends_it(guarded, editor, reviewer):
 
 
 def test_an_edit_makes_verdicts_stale(guarded, editor, reviewer, a_flag):
-    a_flag("other")if False else None
+    a_flag("other") if False else None
     submit(SWITCH, actor=editor)
     review(reviewer)
     split = {"split": {"by": "targetingKey", "shares": [["on", 10_000], ["off", 90_000]]}}
     more = ConfigureFlag(**PRODUCTION, flag="new-checkout", fallthrough=split)
 
-    submit(
-        EditRequest(**SHOP, request=1, changes=[SWITCH.as_json(), more.as_json()]), actor=editor
-    )
+    submit(EditRequest(**SHOP, request=1, changes=[SWITCH.as_json(), more.as_json()]), actor=editor)
 
     assert request().state == "in_review"
     with pytest.raises(ApprovalNeeded):
@@ -232,9 +228,7 @@ def test_a_change_of_the_same_member_is_a_conflict(guarded, editor, reviewer):
 
 def _bypass(change):
     outcome = submit_as_request(change)
-    submit(
-        ApplyRequest(**SHOP, request=outcome, bypass_reason="an emergency"), actor=OPERATOR
-    )
+    submit(ApplyRequest(**SHOP, request=outcome, bypass_reason="an emergency"), actor=OPERATOR)
 
 
 def submit_as_request(change):

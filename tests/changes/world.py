@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 
+from audit.facts import Actor
 from flags.changes import (
+    ApplyRequest,
     ArchiveFlag,
     Change,
     ChangeSegmentIds,
+    CloseRequest,
+    CommentOnRequest,
     ConfigureFlag,
     CreateApiToken,
     CreateEnvironment,
@@ -20,20 +24,31 @@ from flags.changes import (
     DeleteEnvironment,
     DeleteFlag,
     DeleteSegment,
+    DraftChanges,
     EditEnvironment,
     EditFlag,
     EditProject,
+    EditRequest,
     EditSegment,
     EditUser,
+    OpenRequest,
     RemoveMember,
+    RemoveTeam,
     RestoreFlag,
+    ReviewBypass,
+    ReviewRequest,
     RevokeApiToken,
     RevokeSdkKey,
     SetMember,
+    SetPolicy,
+    SetTeam,
+    SubmitRequest,
     SwitchFlag,
+    UndoVerdict,
+    WithdrawRequest,
     submit,
 )
-from flags.models import Project
+from flags.models import Project, User
 from tests.cast import OPERATOR
 
 SHOP: dict[str, Any] = {"project": "shop"}
@@ -78,6 +93,21 @@ WORLD: list[Change] = [
         prerequisites=[{"flag": "checkout", "variations": ["on"]}],
     ),
     CreateSdkKey(**STAGING, key_kind="server", public_id="fss_1", hash="a" * 64),
+]
+
+SWITCH = SwitchFlag(**STAGING, flag="checkout", on=True).as_json()
+DESCRIBE = EditFlag(**SHOP, flag="colour", description="Of the button").as_json()
+
+# Request 1 is in review with a verdict, 2 is a draft, 3 was applied past its approvals.
+REQUESTS: list[tuple[str | None, Change]] = [
+    (None, SetTeam(**SHOP, key="sre", members=["editor"])),
+    (None, OpenRequest(**SHOP, changes=[SWITCH])),
+    ("reviewer", ReviewRequest(**SHOP, request=1, verdict="changes_requested")),
+    ("reviewer", UndoVerdict(**SHOP, request=1)),
+    ("reviewer", ReviewRequest(**SHOP, request=1, verdict="approved")),
+    (None, OpenRequest(**SHOP, changes=[SWITCH], submit=False)),
+    (None, OpenRequest(**SHOP, changes=[DESCRIBE])),
+    (None, ApplyRequest(**SHOP, request=3, bypass_reason="It was urgent")),
 ]
 
 EXAMPLES: list[Change] = [
@@ -125,7 +155,34 @@ EXAMPLES: list[Change] = [
     RemoveMember(**SHOP, username="viewer"),
     CreateUser(username="newcomer"),
     EditUser(username="viewer", is_active=False),
+    SetTeam(**SHOP, key="sre", name="Reliability", members=["admin", "editor"]),
+    SetTeam(**SHOP, key="payments", members=[]),
+    RemoveTeam(**SHOP, key="sre"),
+    SetPolicy(**STAGING, approvals=2, conditions=[{"kind": "rollout_grows", "points": 20}]),
+    OpenRequest(**SHOP, changes=[SWITCH, DESCRIBE], title="Checkout for everybody"),
+    DraftChanges(**STAGING, changes=[SWITCH]),
+    EditRequest(**SHOP, request=1, title="Another title", changes=[SWITCH, DESCRIBE], armed=True),
+    SubmitRequest(**SHOP, request=2),
+    ReviewRequest(**SHOP, request=1, verdict="approved"),
+    UndoVerdict(**SHOP, request=1),
+    CommentOnRequest(**SHOP, request=1, body="Why now?", line="flag:checkout@staging enabled"),
+    WithdrawRequest(**SHOP, request=1),
+    CloseRequest(**SHOP, request=1, state="expired", why="Nobody answered for 30 days"),
+    ApplyRequest(**SHOP, request=1),
+    ReviewBypass(**SHOP, request=3),
 ]
+PERSONAL = {
+    "request.reviewed": "reviewer",
+    "request.verdict_undone": "reviewer",
+    "request.commented": "viewer",
+    "request.bypass_reviewed": "reviewer",
+}
+
+
+def actor_of(change: Change) -> Actor:
+    """Who makes the example: the operator, or a person where only a person can."""
+    name = PERSONAL.get(change.kind)
+    return User.objects.get(username=name).as_actor() if name else OPERATOR
 
 
 def name_of(change: Change) -> str:
@@ -142,4 +199,6 @@ def world(project: Project) -> Project:
         CreateApiToken(username="editor", public_id="fst_1", hash="d" * 64, scopes=["write"]),
         actor=OPERATOR,
     )
+    for who, change in REQUESTS:
+        submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
     return project
