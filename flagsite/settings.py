@@ -143,6 +143,8 @@ EVENT_SUBSCRIBERS = {
 }
 # How often beat looks for outbox rows whose wake-up was lost.
 OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
+# How often requests are looked at: what is due is applied, what nobody answered expires.
+REQUEST_SWEEP = env.seconds("FLAGSITE_REQUEST_SWEEP_SECONDS", 2)
 # How long a save may wait for a row that another save holds, before it answers 503.
 LOCK_TIMEOUT = env.seconds("FLAGSITE_LOCK_TIMEOUT_SECONDS", 2)
 # How often every process compares what it holds with the database, so that a lost hint costs
@@ -185,6 +187,12 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": queue, "expires": OUTBOX_SWEEP.total_seconds() * 2},
     }
     for queue in sorted({subscriber["queue"] for subscriber in EVENT_SUBSCRIBERS.values()})
+} | {
+    "sweep-requests": {
+        "task": "flags.tasks.sweep_requests",
+        "schedule": REQUEST_SWEEP,
+        "options": {"queue": "default", "expires": REQUEST_SWEEP.total_seconds() * 2},
+    }
 }
 
 # --- Channels --------------------------------------------------------------------------------

@@ -426,13 +426,26 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
         return [_effect(self.kind, before, request)]
 
 
-@change("request.closed")
-class CloseRequest(OnRequest, frozen=True, kw_only=True):
-    """What becomes of a request without anybody's doing: it expired, conflicted or failed."""
+@change("request.settled")
+class SettleRequest(OnRequest, frozen=True, kw_only=True):
+    """Look again at where a request stands, since something else may have moved what it would do."""
 
     needs = Action.ADMINISTER
 
-    state: Literal["expired", "conflicted", "failed"]
+    def perform(self, scope: Scope) -> list[Effect]:
+        request = self.found(scope, *REVIEWED)
+        before = facts(request)
+        _settle_state(scope, request)
+        return [] if facts(request) == before else [_effect(self.kind, before, request)]
+
+
+@change("request.closed")
+class CloseRequest(OnRequest, frozen=True, kw_only=True):
+    """What becomes of a request without anybody's doing: it expired, or failed and may be retried."""
+
+    needs = Action.ADMINISTER
+
+    state: Literal["expired", "failed"]
     why: str
 
     def perform(self, scope: Scope) -> list[Effect]:
@@ -441,7 +454,7 @@ class CloseRequest(OnRequest, frozen=True, kw_only=True):
         if self.state == "expired":
             _close(scope, request, State.EXPIRED, self.why)
         else:
-            request.state, request.outcome = State(self.state), self.why
+            request.state, request.outcome = State.FAILED, self.why
             scope.save(request, "state", "outcome")
         return [_effect(self.kind, before, request)]
 

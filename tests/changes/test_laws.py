@@ -36,6 +36,7 @@ IRREVERSIBLE = {
     "request.drafted",
     "request.edited",
     "request.reviewed",
+    "request.settled",
     "request.submitted",
     "request.verdict_undone",
     "request.withdrawn",

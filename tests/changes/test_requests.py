@@ -14,14 +14,18 @@ from flags.changes import (
     EditEnvironment,
     EditFlag,
     EditRequest,
+    EditUser,
+    OpenRequest,
     ReviewBypass,
     ReviewRequest,
+    SetMember,
     SetPolicy,
     SetTeam,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
     WithdrawRequest,
+    due,
     submit,
 )
 from flags.errors import ApprovalNeeded, Conflicting, Denied, Invalid, WrongState
@@ -67,9 +71,6 @@ def apply(actor, number=1, **more):
 
 
 def set_policy(**policy):
-    submit(
-        EditEnvironment(**PRODUCTION, requires_approval=False), actor=OPERATOR
-    ) if False else None
     Environment.objects.filter(key="production").update(requires_approval=False)
     submit(
         SetPolicy(**PRODUCTION, **policy),
@@ -130,8 +131,6 @@ def test_who_the_policy_does_not_ask_cannot_approve(guarded, editor, viewer):
 
 
 def test_a_reviewer_who_lost_the_role_counts_no_more(guarded, editor, reviewer):
-    from flags.changes import SetMember
-
     submit(SWITCH, actor=editor)
     review(reviewer)
     submit(SetMember(**SHOP, username="reviewer", role="viewer"), actor=OPERATOR)
@@ -152,8 +151,7 @@ def test_rejecting_takes_a_reason_and_ends_it(guarded, editor, reviewer):
         apply(editor)
 
 
-def test_an_edit_makes_verdicts_stale(guarded, editor, reviewer, a_flag):
-    a_flag("other") if False else None
+def test_an_edit_makes_verdicts_stale(guarded, editor, reviewer):
     submit(SWITCH, actor=editor)
     review(reviewer)
     split = {"split": {"by": "targetingKey", "shares": [["on", 10_000], ["off", 90_000]]}}
@@ -232,8 +230,6 @@ def _bypass(change):
 
 
 def submit_as_request(change):
-    from flags.changes import OpenRequest
-
     return submit(OpenRequest(**SHOP, changes=[change.as_json()]), actor=OPERATOR).request
 
 
@@ -309,7 +305,7 @@ def test_a_freeze_holds_an_approved_request_back(guarded, editor, reviewer):
     submit(SWITCH, actor=editor)
     review(reviewer)
 
-    with pytest.raises(WrongState, match="frozen until .* Christmas"):
+    with pytest.raises(WrongState, match=r"frozen until .* Christmas"):
         apply(editor)
 
 
@@ -345,3 +341,66 @@ def test_taking_the_permission_to_apply_keeps_the_request(guarded, editor, revie
         apply(viewer)
 
     assert request().state == "approved"
+
+
+def test_an_armed_request_is_applied_by_itself_once_approved(guarded, editor, reviewer):
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, armed=True), actor=editor)
+    assert sweep() == 0
+
+    review(reviewer)
+
+    assert sweep() == 1
+    assert is_on()
+
+
+def test_a_scheduled_request_is_applied_at_its_instant_and_once(guarded, editor, reviewer):
+    at = timezone.now() + timedelta(hours=3)
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, apply_at=at), actor=editor)
+    review(reviewer)
+    assert request().state == "scheduled"
+
+    assert sweep(at - timedelta(seconds=1)) == 0
+    assert sweep(at) == 1
+    assert sweep(at) == 0
+    assert is_on()
+
+
+def test_who_scheduled_it_having_left_does_not_block_it(guarded, editor, reviewer):
+    at = timezone.now() + timedelta(hours=3)
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, apply_at=at), actor=editor)
+    review(reviewer)
+    submit(EditUser(username="editor", is_active=False), actor=OPERATOR)
+
+    assert sweep(at) == 1
+    assert is_on()
+
+
+def test_a_scheduled_request_whose_target_moved_goes_back_to_review(guarded, editor, reviewer):
+    at = timezone.now() + timedelta(hours=3)
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, apply_at=at), actor=editor)
+    review(reviewer)
+    _bypass(ConfigureFlag(**PRODUCTION, flag="new-checkout", fallthrough={"variation": "off"}))
+
+    # An hour before, which is early enough to tell people.
+    assert sweep(at - timedelta(hours=1)) == 1
+
+    assert request().state == "in_review"
+    assert sweep(at) == 0
+    assert not is_on()
+
+
+def test_what_nobody_answers_expires(guarded, editor, reviewer):
+    submit(SWITCH, actor=editor)
+
+    assert sweep(timezone.now() + timedelta(days=31)) == 1
+
+    assert request().state == "expired"
+
+
+def sweep(now=None):
+    now = now or timezone.now()
+    return due.sweep(now=now, since=now - timedelta(minutes=5))

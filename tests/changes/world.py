@@ -42,6 +42,7 @@ from flags.changes import (
     SetMember,
     SetPolicy,
     SetTeam,
+    SettleRequest,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
@@ -97,6 +98,7 @@ WORLD: list[Change] = [
 
 SWITCH = SwitchFlag(**STAGING, flag="checkout", on=True).as_json()
 DESCRIBE = EditFlag(**SHOP, flag="colour", description="Of the button").as_json()
+RENAME = EditFlag(**SHOP, flag="colour", name="Button colour").as_json()
 
 # Request 1 is in review with a verdict, 2 is a draft, 3 was applied past its approvals.
 REQUESTS: list[tuple[str | None, Change]] = [
@@ -108,6 +110,9 @@ REQUESTS: list[tuple[str | None, Change]] = [
     (None, OpenRequest(**SHOP, changes=[SWITCH], submit=False)),
     (None, OpenRequest(**SHOP, changes=[DESCRIBE])),
     (None, ApplyRequest(**SHOP, request=3, bypass_reason="It was urgent")),
+    # What request 4 would do is being done by somebody else, in another way.
+    (None, OpenRequest(**SHOP, changes=[RENAME])),
+    (None, EditFlag(**SHOP, flag="colour", name="Colour of the button")),
 ]
 
 EXAMPLES: list[Change] = [
@@ -169,6 +174,7 @@ EXAMPLES: list[Change] = [
     WithdrawRequest(**SHOP, request=1),
     CloseRequest(**SHOP, request=1, state="expired", why="Nobody answered for 30 days"),
     ApplyRequest(**SHOP, request=1),
+    SettleRequest(**SHOP, request=4),
     ReviewBypass(**SHOP, request=3),
 ]
 PERSONAL = {

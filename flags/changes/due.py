@@ -1,0 +1,87 @@
+"""What the clock does to requests: apply what is due, look again before, expire what waits too long.
+
+Schedules are rows, found again at every sweep, so a worker that comes late applies late and once:
+whoever finds a request applied already is refused by its state, under the locks.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from audit.facts import Actor
+from flags.changes.base import Change
+from flags.changes.requests import OPEN, ApplyRequest, CloseRequest, SettleRequest
+from flags.changes.submit import submit
+from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
+from flags.models import Request, State
+
+logger = logging.getLogger(__name__)
+
+CLOCK = Actor.system("schedule")
+# A scheduled request is looked at again this long before, so that drift is told while there is time.
+LOOK_AGAIN = (timedelta(hours=24), timedelta(hours=1))
+
+
+def sweep(*, now: datetime, since: datetime) -> int:
+    """Do what is due at `now`; `since` is the previous sweep. How many requests were touched."""
+    return _expire(now) + _look_again(now, since) + _apply_due(now)
+
+
+def _apply_due(now: datetime) -> int:
+    due = Request.objects.filter(
+        Q(apply_at__lte=now) | Q(apply_at=None, is_armed=True),
+        state__in=[State.APPROVED, State.SCHEDULED],
+    ).select_related("project")
+    return sum(_apply(request, now) for request in due.order_by("apply_at", "number"))
+
+
+def _apply(request: Request, now: datetime) -> int:
+    named = {"project": request.project.key, "request": request.number}
+    try:
+        submit(ApplyRequest(**named), actor=CLOCK, reason=request.reason, now=now)
+    except (ApprovalNeeded, Conflicting):
+        return _submit(SettleRequest(**named), now)
+    except (Busy, WrongState) as error:
+        # Somebody is saving, the hour is closed, or another sweep was first: the next one looks again.
+        logger.info("request.waits request=%s why=%s", request.pk, type(error).__name__)
+        return 0
+    except FlagsiteError as error:
+        return _submit(CloseRequest(**named, state="failed", why=str(error)), now)
+    return 1
+
+
+def _look_again(now: datetime, since: datetime) -> int:
+    near = Q()
+    for before in LOOK_AGAIN:
+        near |= Q(apply_at__gt=since + before, apply_at__lte=now + before)
+    scheduled = Request.objects.filter(near, state__in=[State.APPROVED, State.SCHEDULED])
+    return sum(
+        _submit(SettleRequest(project=request.project.key, request=request.number), now)
+        for request in scheduled.select_related("project")
+    )
+
+
+def _expire(now: datetime) -> int:
+    waiting = Request.objects.filter(
+        expires_at__lte=now, state__in=[state for state in OPEN if state is not State.DRAFT]
+    ).select_related("project")
+    return sum(
+        _submit(
+            CloseRequest(
+                project=request.project.key,
+                request=request.number,
+                state="expired",
+                why=f"nobody completed it by {request.expires_at:%Y-%m-%d %H:%M} UTC",
+            ),
+            now,
+        )
+        for request in waiting
+    )
+
+
+def _submit(change: Change, now: datetime) -> int:
+    try:
+        return int(submit(change, actor=CLOCK, now=now).changed)
+    except (Busy, WrongState):
+        return 0

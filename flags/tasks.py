@@ -1,0 +1,16 @@
+"""Clock-driven work; every body is a call."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from flags.changes import due
+
+
+@shared_task
+def sweep_requests() -> int:
+    now = timezone.now()
+    # A sweep may have been missed while no worker was up; looking twice does no harm.
+    return due.sweep(now=now, since=now - max(settings.REQUEST_SWEEP * 5, timedelta(minutes=5)))
