@@ -224,10 +224,10 @@ def test_a_split_keeps_its_salt_and_must_add_up(visit, furnished):
     page = visit("editor").open("/p/shop/flags/new-checkout?environment=production&edit=1")
     second = page.locator('[data-item="rule"]').nth(1)
 
-    second.get_by_label("on", exact=True).fill("60")
+    second.get_by_role("spinbutton", name="on", exact=True).fill("60")
     review(page)
     expect(page.get_by_role("alert").get_by_text("add up to 110, expected 100")).to_be_visible()
-    second.get_by_label("off", exact=True).fill("40")
+    second.get_by_role("spinbutton", name="off", exact=True).fill("40")
     review(page)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_hidden()
