@@ -56,12 +56,6 @@ class CreateUser(Change, frozen=True, kw_only=True):
         scope.create(user)
         return [Effect(self.kind, f"user:{user.pk}", None, facts(user))]
 
-    def _is_own_password(self, actor: Actor, user: User) -> bool:
-        """A token may not: one that leaked could lock its person out."""
-        given = {name for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
-        own = actor.kind == "person" and actor.id == str(user.pk) and actor.token is None
-        return own and given <= {"project", "username", "password_hash"}
-
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [EditUser(username=self.username, is_active=False)]
 
