@@ -9,7 +9,7 @@ from django.test import Client
 from flags.changes import CreateApiToken, submit
 from flags.models.secrets import new_secret
 from tests.cast import OPERATOR
-from tests.management_api_caller import Caller
+from tests.management_api.caller import Caller
 
 
 @pytest.fixture

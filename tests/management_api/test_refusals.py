@@ -12,7 +12,7 @@ from flags.changes import EditEnvironment, EditUser, RevokeApiToken, submit
 from flags.management_api.parsing import LARGEST_BODY
 from flags.models import ApiToken, Flag
 from tests.cast import OPERATOR, PASSWORD
-from tests.management_api_caller import Caller
+from tests.management_api.caller import Caller
 
 pytestmark = pytest.mark.django_db
 

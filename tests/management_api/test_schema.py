@@ -4,7 +4,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from tests.management_api_caller import openapi
+from tests.management_api.caller import openapi
 
 
 def test_the_document_is_made_without_a_warning(tmp_path):
