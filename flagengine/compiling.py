@@ -135,7 +135,8 @@ def compile_flag(flag: Flag) -> Piece:
         source.line(f"return {source.result(flag.fallthrough, reason)}")
     else:
         source.split(flag.fallthrough, rule=None)
-        source.line(f"return {source.result(flag.off, DEFAULT)}")
+        if not _serves_everyone(flag.fallthrough):
+            source.line(f"return {source.result(flag.off, DEFAULT)}")
     return source.piece()
 
 
@@ -397,6 +398,12 @@ class _Source:
         holds = self.constant(test.holds) if "{holds}" in test.expression else ""
         operand = self.constant(test.operand) if "{0}" in test.expression else ""
         return test.expression.format(operand, first=first, value=variable, holds=holds), after
+
+
+def _serves_everyone(split: Split) -> bool:
+    """Whether a split always ends the evaluation, in a variation or in an error."""
+    is_whole = bool(split.shares) and split.shares[-1].below_hash >= HASHES
+    return is_whole and split.by == TARGETING_KEY
 
 
 def _size(condition: Condition) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 State = Mapping[str, Any] | None
 
+NO_BREAK = "\u00a0"  # a number and its sign stay on one line
 LONGEST_VALUE = 80
 MOST_NAMED = 8
 LINES_AROUND = 3
@@ -78,10 +79,10 @@ def serve_in_words(serve: Any) -> str:
 
 
 def percentage(weight: Any) -> str:
-    """A weight in thousandths of a percent, as `12.5 %`."""
+    """A weight in thousandths of a percent, as `12.5 %`, the two kept together."""
     if not isinstance(weight, int):
         return _value(weight)
-    return f"{f'{weight / 1000:.3f}'.rstrip('0').rstrip('.')} %"
+    return f"{f'{weight / 1000:.3f}'.rstrip('0').rstrip('.')}{NO_BREAK}%"
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,10 @@ def _statement(when_true: str, when_false: str) -> Callable[[Any, Any], list[str
 def _text_changed(what: str) -> Callable[[Any, Any], list[str]]:
     def said(old: Any, new: Any) -> list[str]:
         if not old:
-            return [f"{what} was set to {_value(new)}"]
-        return [_replaced(what, old, new) if new else f"{what} {_value(old)} was taken away"]
+            return [f"{what} was set to {_quoted(new)}"]
+        if not new:
+            return [f"{what} {_quoted(old)} was taken away"]
+        return [f"{what} changed from {_quoted(old)} to {_quoted(new)}"]
 
     return said
 
@@ -585,6 +588,12 @@ def _value(value: Any) -> str:
         return "nothing"
     text = value if _reads_as_text(value) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _quoted(value: Any) -> str:
+    """A person's own words; those of two long texts that differ late are told apart by the JSON."""
+    text = value if isinstance(value, str) else _value(value)
+    return f"“{text}”" if len(text) <= LONGEST_VALUE else f"“{text[: LONGEST_VALUE - 1]}…”"
 
 
 def _reads_as_text(value: Any) -> bool:

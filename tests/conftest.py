@@ -15,7 +15,7 @@ from django.db import connection  # noqa: E402
 
 # The cast imports models, and plugins are imported before pytest-django sets Django up.
 django.setup()
-pytest_plugins = ["tests.cast"]
+pytest_plugins = ["tests.cast", "tests.serving"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 OPERATOR = Actor.system("tests")
 # Everything awaited is awaited until a condition holds, and at most this long.
 PATIENCE = 20.0
+
+# A line per request of a wait for a condition would bury what a failure says.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @dataclass
@@ -193,6 +197,8 @@ class Proxy:
     def cut(self) -> None:
         """Refuse connections, and end those that are open."""
         if self._listener is not None:
+            # Closing alone would leave a thread in accept, which takes one more connection.
+            self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
         for pair in self._pairs:
@@ -222,6 +228,10 @@ class Proxy:
                 near, _ = listener.accept()
                 far = socket.create_connection(self._target)
             except OSError:
+                return
+            if listener is not self._listener:
+                near.close()
+                far.close()
                 return
             self._pairs.append((near, far))
             for source, target in ((near, far), (far, near)):

@@ -1,4 +1,4 @@
-"""Fixtures around a running server; folders that need one name this file in their conftest.py."""
+"""Fixtures around a running server."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -5,7 +5,7 @@ from typing import Literal
 
 from flags.access import Action
 from flags.changes.base import Change, Effect, Scope, change
-from flags.errors import NotFound
+from flags.errors import NotFound, StaleChange
 from flags.models import Membership
 
 
@@ -17,10 +17,12 @@ class SetMember(Change, frozen=True, kw_only=True):
 
     username: str
     role: Literal["viewer", "editor", "reviewer", "admin"]
+    was: str | None = None  # the role that the author saw; None skips the check
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
         member = Membership.objects.filter(project=scope.project, user=user).first()
+        _refuse_another_role(member, self.username, self.was)
         if member is None:
             scope.create(Membership(project=scope.the_project(), user=user, role=self.role))
             return [Effect(self.kind, f"member:{user.pk}", None, {"role": self.role})]
@@ -47,10 +49,12 @@ class RemoveMember(Change, frozen=True, kw_only=True):
     needs = Action.ADMINISTER
 
     username: str
+    was: str | None = None  # the role that the author saw; None skips the check
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
         member = Membership.objects.filter(project=scope.project, user=user).first()
+        _refuse_another_role(member, self.username, self.was)
         if member is None:
             raise NotFound(f"{self.username} is not a member of {self.project}")
         before = {"role": member.role}
@@ -62,3 +66,9 @@ class RemoveMember(Change, frozen=True, kw_only=True):
             SetMember(project=self.project, username=self.username, role=effect.before["role"])
             for effect in effects
         ]
+
+
+def _refuse_another_role(member: Membership | None, username: str, was: str | None) -> None:
+    role = member.role if member else "no member"
+    if was is not None and role != was:
+        raise StaleChange(f"{username} is {role}, expected {was}: somebody changed it meanwhile")

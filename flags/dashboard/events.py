@@ -84,8 +84,8 @@ class Telling:
     streams: Streams
     deliveries: dict[tuple[str, int], Delivery]
     subject: str | None = None
-    # subject, event → where a person may bring that state back; None where they may not
-    restore_address: "dict[UUID, str]" = field(default_factory=dict)
+    # Where a person may bring back what an event left, by the event; absent where they may not.
+    restore_address: dict[UUID, str] = field(default_factory=dict)
     most_blocks: int | None = MOST_BLOCKS
 
     def submissions(self, events: Iterable[Event]) -> list[Submission]:

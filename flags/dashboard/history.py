@@ -300,7 +300,14 @@ def _told_page(
     )
     if restorable:
         telling = replace(
-            telling, restore_address=_restore_addresses(shell, streams, filters, page.events)
+            telling,
+            restore_address=_restore_addresses(
+                shell,
+                streams,
+                filters,
+                page.events,
+                newest_first=not request.GET.get("after"),
+            ),
         )
     query = request.GET.copy()
     query.pop("after", None)
@@ -314,19 +321,26 @@ def _told_page(
 
 
 def _restore_addresses(
-    shell: Shell, streams: Streams, filters: Filters, events: list[Event]
+    shell: Shell, streams: Streams, filters: Filters, events: list[Event], *, newest_first: bool
 ) -> dict[UUID, str]:
-    """Where each event's state can be brought back; the newest of an environment is what is now."""
+    """Where each event's state can be brought back, but for what is the state now anyway.
+
+    With `newest_first` the first state of an environment among the events is the one of now.
+    """
     noun, _, key = (filters.subject or "").partition(":")
     open_to_change = {one.key for one in shell.environments if shell.refusal_in(one) is None}
-    addresses = {}
+    addresses: dict[UUID, str] = {}
+    seen: set[str] = set()
     for one in events:
         environment = streams.environment(one)
         if environment is None or environment.is_removed or environment.key not in open_to_change:
             continue
-        after = next((effect["after"] for effect in effects_on(one, filters.subject)), None)
-        if after is not None and "list" not in after:
+        states = [effect["after"] for effect in effects_on(one, filters.subject)]
+        if not states or states[-1] is None or "list" in states[-1]:
+            continue
+        if not newest_first or one.stream_id in seen:
             addresses[one.pk] = reverse(f"{noun}-restore", args=[shell.project.key, key, one.pk])
+        seen.add(one.stream_id)
     return addresses
 
 

@@ -142,7 +142,7 @@ def change_ids(request: HttpRequest, shell: Shell, segment: str, environment: st
         environment=environment,
         segment=segment,
         by=request.POST.get("by", "").strip() or "targetingKey",
-        list="excluded" if request.POST.get("list") == "excluded" else "included",
+        id_list="excluded" if request.POST.get("list") == "excluded" else "included",
         add=read_ids(request.POST.get("add", "")),
         remove=tuple(request.POST.getlist("remove")),
     )

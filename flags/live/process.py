@@ -85,6 +85,7 @@ class Live:
         self._again: set[str] = set()
         self._keys_task: asyncio.Task[bool] | None = None
         self._keys_asked_at = 0.0
+        self._troubled: set[str] = set()
 
     # Starting and stopping
 
@@ -205,6 +206,7 @@ class Live:
         except UNREACHABLE as error:
             self._unreachable("keys", error)
             return False
+        self._reached("keys")
         gone = set(self.keys.replace(rows))
         self.keys_confirmed_at = asked_at
         if gone:
@@ -311,6 +313,7 @@ class Live:
                 self.environments.pop(id_, None)
                 await self._in_worker(self._kept.forget_ruleset, id_)
                 return
+            self._reached("rulesets")
             if advance is not None:
                 await self._take(held, advance)
             if id_ not in self._again:
@@ -338,6 +341,7 @@ class Live:
         except UNREACHABLE as error:
             self._unreachable("truth", error)
             return
+        self._reached("truth")
         moved = [
             id_
             for id_, environment in held.items()
@@ -378,6 +382,8 @@ class Live:
             await self.announcements.catch_up(stream, self._page_thread.run)
         except UNREACHABLE as error:
             self._unreachable("announcements", error)
+        else:
+            self._reached("announcements")
 
     # Work beside the event loop
 
@@ -404,6 +410,8 @@ class Live:
             except UNREACHABLE as error:
                 self._unreachable("receipts", error)
                 await asyncio.sleep(2)
+            else:
+                self._reached("receipts")
 
     async def _flush_receipts(self) -> None:
         await self.receipts.flush(self._receipt_thread.run)
@@ -439,7 +447,15 @@ class Live:
                 socket.sweep(now)
 
     def _unreachable(self, what: str, error: Exception) -> None:
-        logger.warning("live.database_unreachable reading=%s error=%s", what, type(error).__name__)
+        """Said once per outage and kind of work, not at each of its many attempts."""
+        if what not in self._troubled:
+            self._troubled.add(what)
+            logger.warning("live.database_lost reading=%s error=%s", what, type(error).__name__)
+
+    def _reached(self, what: str) -> None:
+        if what in self._troubled:
+            self._troubled.discard(what)
+            logger.warning("live.database_back reading=%s", what)
 
 
 live = Live()

@@ -32,3 +32,11 @@ class Pages(CursorPagination):
             raise BadQuery(
                 [{"path": "cursor", "message": "is not a cursor that a page named"}]
             ) from error
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        address = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": address, "previous": address, "results": schema},
+        }

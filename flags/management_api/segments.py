@@ -26,6 +26,7 @@ from flags.models import Segment, SegmentDefinition, SegmentId
 from flags.queries.id_lists import id_lists_of
 
 LISTS = ("included", "excluded")
+TARGETING_KEY = "targetingKey"
 
 
 class SegmentShown(serializers.ModelSerializer[Segment]):
@@ -250,9 +251,17 @@ class DefinitionIds(OneDefinition):
     def post(self, request: Request, project: str, segment: str, environment: str) -> Response:
         self.definition(project, segment, environment)
         given = self.body(IdsEdit)
-        reason = given.pop("reason", "")
-        ids = {name: tuple(given.pop(name, ())) for name in ("add", "remove")}
         change = ChangeSegmentIds(
-            project=project, environment=environment, segment=segment, **ids, **given
+            project=project,
+            environment=environment,
+            segment=segment,
+            id_list=given.get("list", "included"),
+            by=given.get("by", TARGETING_KEY),
+            add=tuple(given.get("add", ())),
+            remove=tuple(given.get("remove", ())),
         )
-        return self.edited([change], lambda: self.now(project, segment, environment), reason=reason)
+        return self.edited(
+            [change],
+            lambda: self.now(project, segment, environment),
+            reason=given.get("reason", ""),
+        )

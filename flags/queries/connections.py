@@ -1,6 +1,5 @@
 """Who is connected to an environment, at which version, and how its versions travelled."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from audit.models import Event, Stream
 from flags.models import Delivery, Environment, Instance, SdkKey
 
 # An instance whose process died without a goodbye counts as gone after this.
-SILENT_AFTER = timedelta(seconds=90)
+SILENT_AFTER = timedelta(seconds=60)
 # What a page shows at most; the counts beside it are of all.
 MOST_SHOWN = 200
 
@@ -63,12 +62,12 @@ class Travelled:
         return self.delivery.receipts >= self.delivery.expected
 
     @property
-    def p99_ms(self) -> int | None:
-        return percentile_ms(self.delivery.histogram, 0.99)
+    def median(self) -> str | None:
+        return within(self.delivery.histogram, 0.5)
 
     @property
-    def median_ms(self) -> int | None:
-        return percentile_ms(self.delivery.histogram, 0.5)
+    def p99(self) -> str | None:
+        return within(self.delivery.histogram, 0.99)
 
 
 def deliveries_in(environment: Environment, *, limit: int = 10) -> list[Travelled]:
@@ -83,28 +82,23 @@ def deliveries_in(environment: Environment, *, limit: int = 10) -> list[Travelle
     return [Travelled(delivery, by_version.get(delivery.version)) for delivery in deliveries]
 
 
-def percentile_ms(histogram: dict[str, int], part: float) -> int | None:
-    """The bound in milliseconds under which this part of the receipts came; None without any.
+def within(histogram: dict[str, int], part: float) -> str | None:
+    """How soon this part of the receipts was there, as `≤ 50 ms`; None without any receipt.
 
-    Also None when the part lies past the last bound that is a number.
+    A histogram counts by the upper bound in milliseconds; what lies past the last has no number.
     """
-    counts: Sequence[tuple[float, int]] = sorted(
-        (_bound(text), count) for text, count in histogram.items()
-    )
-    total = sum(count for _, count in counts)
+    bounds = sorted(int(text) for text in histogram if text.isdigit())
+    total = sum(histogram.values())
     reached = 0
-    for bound, count in counts:
-        reached += count
-        if total and reached >= part * total:
-            return int(bound) if bound != float("inf") else None
-    return None
+    for bound in bounds:
+        reached += histogram[str(bound)]
+        if reached >= part * total:
+            return f"≤ {_duration(bound)}"
+    return "later than measured" if total else None
 
 
-def _bound(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("inf")
+def _duration(milliseconds: int) -> str:
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:g} s"
 
 
 def keys_of(environment: Environment) -> list[SdkKey]:

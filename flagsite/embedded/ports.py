@@ -17,7 +17,7 @@ def free_port(*, preferred: int | None = None) -> int:
 
 
 def is_free(port: int, *, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen there; OSError when `host` is no address of this machine."""
+    """Whether a server could listen there; OSError when it is not for us to listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         # Servers set this too: without it, a port they just left would look taken for a minute.
@@ -25,7 +25,7 @@ def is_free(port: int, *, host: str = LOOPBACK) -> bool:
         try:
             probe.bind((host, port))
         except OSError as problem:
-            if problem.errno in {errno.EADDRINUSE, errno.EACCES}:
+            if problem.errno == errno.EADDRINUSE:
                 return False
             raise
         return True

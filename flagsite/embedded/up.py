@@ -114,8 +114,8 @@ def refuse_taken_port(options: Options) -> None:
         free = is_free(options.port, host=options.host)
     except OSError as problem:
         raise CannotStart(
-            f"FLAGSITE_HOST is {options.host!r}, expected an address of this machine "
-            f"({problem.strerror})."
+            f"Nothing can listen on FLAGSITE_HOST {options.host}, FLAGSITE_PORT {options.port}: "
+            f"{problem.strerror}."
         ) from None
     if not free:
         raise CannotStart(

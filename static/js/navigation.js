@@ -1,4 +1,5 @@
-/* The menu at phone width, menus that close when one looks elsewhere, and "/" for the search. */
+/* The menu at phone width, menus that close when one looks elsewhere, and single keys:
+   data-focus-on="/" focuses a field, data-focus-on="e" follows a link. */
 const sidebar = document.querySelector("[data-navigation]");
 const toggle = document.querySelector("[data-navigation-toggle]");
 toggle?.addEventListener("click", () => {
@@ -22,6 +23,7 @@ document.addEventListener("keydown", (event) => {
   const target = document.querySelector(`[data-focus-on="${CSS.escape(event.key)}"]`);
   if (target) {
     event.preventDefault();
-    target.focus();
+    if (target.matches("a, button")) target.click();
+    else target.focus();
   }
 });

@@ -105,7 +105,7 @@ EXAMPLES = [
     ),
     (
         with_rule(1, serve={"split": {**SPLIT, "shares": [["on", 25000], ["off", 75000]]}}),
-        ["Rule 2: on grew from 10 % to 25 %, off shrank from 90 % to 75 %"],
+        ["Rule 2: on grew from 10\u00a0% to 25\u00a0%, off shrank from 90\u00a0% to 75\u00a0%"],
     ),
     (
         with_rule(1, serve={"split": {**SPLIT, "salt": "other"}}),
@@ -113,17 +113,17 @@ EXAMPLES = [
     ),
     (
         with_rule(1, serve={"variation": "on"}),
-        ["Rule 2 serves on instead of on 10 %, off 90 %"],
+        ["Rule 2 serves on instead of on 10\u00a0%, off 90\u00a0%"],
     ),
     (with_rule(0, name="Testers"), ["Rule Testers was Beta testers"]),
     (edited(rules=ENTRY["rules"][::-1]), ["Rule 1 moved from place 2 to 1"]),
     (
         edited(rules=ENTRY["rules"][:1]),
-        ["Rule 2 was removed: served on 10 %, off 90 % when plan is pro"],
+        ["Rule 2 was removed: served on 10\u00a0%, off 90\u00a0% when plan is pro"],
     ),
     (
         edited(fallthrough={"split": {**SPLIT, "by": "company"}}),
-        ["Everyone else gets on 10 %, off 90 % by company instead of off"],
+        ["Everyone else gets on 10\u00a0%, off 90\u00a0% by company instead of off"],
     ),
     (edited(client_visible=True), ["Client keys may now evaluate it"]),
 ]

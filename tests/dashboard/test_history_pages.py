@@ -271,6 +271,17 @@ def test_a_version_is_restored_with_a_reason_and_a_way_back(browser, a_flag, edi
     assert "Undo" in text_of(done)
 
 
+def test_what_is_so_now_is_not_offered_to_be_restored(browser, a_flag, editor):
+    a_flag(on=True)
+    wanted = newest_event()
+    switch(editor, on=False)
+
+    page = browser().get("/p/shop/flags/new-checkout/history").content.decode()
+
+    assert restore_address(wanted) in page
+    assert restore_address(newest_event()) not in page
+
+
 def test_restoring_says_so_when_somebody_was_faster(browser, a_flag, editor):
     a_flag(on=True)
     wanted = newest_event()

@@ -2,13 +2,16 @@
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from django.test import Client
 
-from flags.changes import EditEnvironment, submit
+from flags.changes import EditEnvironment, EditUser, submit
+from flags.errors import Denied
 from flags.models import ApiToken, Environment, Membership, Project, SdkKey
 from flags.models.secrets import hash_of
+from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -279,6 +282,63 @@ def test_the_profile_says_who_one_is_and_where(browser):
 
     assert "editor" in page
     assert "Shop" in page
+
+
+NEW_PASSWORD = "another long password for tests"
+
+
+def new_password(**typed):
+    return {"current": PASSWORD, "password": NEW_PASSWORD, "again": NEW_PASSWORD, **typed}
+
+
+def test_people_change_their_own_password_and_stay_signed_in(browser, users):
+    page = browser("viewer")
+
+    assert page.post("/account", new_password()).status_code == 302
+
+    assert page.get("/account").status_code == 200
+    users["viewer"].refresh_from_db()
+    assert users["viewer"].check_password(NEW_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"current": "guess"}, "not your current password"),
+        ({"again": "something else entirely"}, "once more"),
+        ({"password": "12345", "again": "12345"}, "too short"),
+        ({"password": "", "again": ""}, "too short"),
+    ],
+)
+def test_a_password_is_not_changed_by_guessing_or_to_a_weak_one(browser, users, typed, said):
+    response = browser("viewer").post("/account", new_password(**typed))
+
+    assert response.status_code == 422
+    assert said in text_of(response)
+    assert NEW_PASSWORD not in response.content.decode()
+    users["viewer"].refresh_from_db()
+    assert users["viewer"].check_password(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"username": "viewer", "is_superuser": True},
+        {"username": "viewer", "password_hash": "x", "is_superuser": True},
+        {"username": "viewer", "is_active": False},
+        {"username": "editor", "password_hash": "x"},
+    ],
+)
+def test_nobody_changes_more_than_their_own_password(viewer, change):
+    with pytest.raises(Denied):
+        submit(EditUser(**change), actor=viewer)
+
+
+def test_a_token_changes_no_password(viewer):
+    by_token = replace(viewer, token="fst_1", scopes=frozenset({"read", "write", "admin"}))
+
+    with pytest.raises(Denied):
+        submit(EditUser(username="viewer", password_hash="x"), actor=by_token)
 
 
 def test_a_token_is_shown_once_and_revoked(browser, users):

@@ -1,6 +1,8 @@
 """Servers that fork: each child is an instance of its own and stays current."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ def test_every_forked_worker_follows_the_server_by_itself(server):
         },
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         server.wait_for(lambda: len(instances(server)) == WORKERS + 1)
@@ -38,7 +41,9 @@ def test_every_forked_worker_follows_the_server_by_itself(server):
         assert len(server.hellos) == WORKERS + 1
         assert server.receipts.count(2) == WORKERS + 1
     finally:
-        app.kill()
+        # The workers too, should one hang.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(app.pid, signal.SIGKILL)
         app.wait()
 
 

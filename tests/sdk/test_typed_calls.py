@@ -194,3 +194,12 @@ def test_a_key_that_cannot_be_one_is_refused_without_repeating_it(connect, key):
         connect(key=key)
 
     assert not key or key not in str(refusal.value)
+
+
+@pytest.mark.parametrize("more", [{}, {"company": {"plan": "pro"}}, {"tags": ["a"]}])
+def test_flat_and_nested_contexts_answer_alike_from_the_first_call_on(client, more):
+    context = {"country": "DE", **more}
+
+    answers = {client.boolean_details("by-country", False, context) for _ in range(3)}
+
+    assert {(each.value, each.rule) for each in answers} == {(True, "r1")}

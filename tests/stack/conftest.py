@@ -1,20 +1,15 @@
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.services import remove
-from tests.stack.running import RunningUp
+from tests.stack.running import RunningUp, an_open_folder
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A data folder that every account may pass through, as bin/up would make it."""
-    folder = Path(tempfile.mkdtemp(prefix="flagsite-stack-"))
-    folder.chmod(0o711)
-    yield folder
-    remove(folder)
+    with an_open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,17 +1,32 @@
 """A real `bin/up` in a process of its own, with what it printed so far."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from flagsite.embedded.ports import free_port
+from tests.services import remove
 from tests.stack.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEFT_OUT = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
+
+
+@contextlib.contextmanager
+def an_open_folder() -> Iterator[Path]:
+    """A data folder that every account may pass through, as bin/up would make it."""
+    folder = Path(tempfile.mkdtemp(prefix="flagsite-stack-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def without_services() -> dict[str, str]:
@@ -54,6 +69,7 @@ class RunningUp:
         wait_until(
             lambda: "Sign in as" in self.printed or self.process.poll() is not None,
             what="bin/up said how to sign in",
+            otherwise=lambda: self.printed,
         )
         assert self.process.poll() is None, self.printed
         return self

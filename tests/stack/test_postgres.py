@@ -4,6 +4,7 @@ import stat
 import psycopg
 import pytest
 
+from flagsite.embedded.account import OPEN_PLACE
 from flagsite.embedded.errors import CannotStart
 from flagsite.embedded.keeper import is_alive
 from flagsite.embedded.postgres import start_postgres
@@ -124,3 +125,15 @@ def test_data_without_its_password_is_refused_with_a_way_on(start, home):
 
     with pytest.raises(CannotStart, match="restore it from a backup"):
         start()
+
+
+def test_data_below_a_closed_folder_is_kept_where_its_account_can_reach_it(start, home):
+    home.chmod(0o700)
+
+    first = start()
+    execute(first, "create table kept as select 42 as answer")
+    first.stop()
+
+    place = OPEN_PLACE if os.geteuid() == 0 else home
+    assert (home / "postgres").resolve().is_relative_to(place)
+    assert execute(start(), "select answer from kept") == [(42,)]

@@ -123,7 +123,7 @@ class FlagClient:
             prepared = serving.boolean[id(result)]
         except Exception:
             return serving.answer(BOOLEAN, flag, default, context)
-        prepared.count()
+        next(prepared.counter)
         return prepared.details
 
     def string_details(
@@ -139,7 +139,7 @@ class FlagClient:
             prepared = serving.string[id(result)]
         except Exception:
             return serving.answer(STRING, flag, default, context)
-        prepared.count()
+        next(prepared.counter)
         return prepared.details
 
     def integer_details(
@@ -155,7 +155,7 @@ class FlagClient:
             prepared = serving.integer[id(result)]
         except Exception:
             return serving.answer(INTEGER, flag, default, context)
-        prepared.count()
+        next(prepared.counter)
         return prepared.details
 
     def float_details(
@@ -171,7 +171,7 @@ class FlagClient:
             prepared = serving.float[id(result)]
         except Exception:
             return serving.answer(FLOAT, flag, default, context)
-        prepared.count()
+        next(prepared.counter)
         return prepared.details
 
     def json_details(self, flag: str, default: Any, context: Context | None = None) -> Details[Any]:
@@ -185,7 +185,7 @@ class FlagClient:
             prepared = serving.json[id(result)]
         except Exception:
             return serving.answer(JSON, flag, default, context)
-        prepared.count()
+        next(prepared.counter)
         return prepared.with_own_value()
 
     def wait_until_ready(self, timeout: Seconds | None = None) -> bool:

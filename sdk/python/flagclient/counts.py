@@ -41,19 +41,19 @@ class Answered(NamedTuple):
 
 
 class Tally:
-    """One counter. `count()` adds one and is safe from any thread: it is a single call into C."""
+    """One counter. `next(counter)` adds one, safe from any thread: it is a single call into C."""
 
-    __slots__ = ("_reads", "_reported", "count")
+    __slots__ = ("_reads", "_reported", "counter")
 
     def __init__(self) -> None:
-        self.count = itertools.count().__next__
+        self.counter = itertools.count()
         self._reads = 0
         self._reported = 0
 
     def unreported(self) -> int:
         """Return what was counted since the last report. One reader at a time."""
         # Reading a counter moves it on by one, so the reads are subtracted again.
-        total = self.count() - self._reads
+        total = next(self.counter) - self._reads
         self._reads += 1
         return total - self._reported
 

@@ -35,13 +35,13 @@ _NO_RULESET = Ruleset.compile(
 class Prepared:
     """What the app gets for one result of the engine, and how often it got it."""
 
-    __slots__ = ("_frozen", "count", "details", "result")
+    __slots__ = ("_frozen", "counter", "details", "result")
 
     def __init__(self, result: Result, details: Details[Any], tally: Tally) -> None:
         # Keeping the result keeps its identity from being given to another object.
         self.result = result
         self.details = details
-        self.count = tally.count
+        self.counter = tally.counter
         # The fastest way to copy a JSON value; these bytes never leave the process.
         self._frozen = marshal.dumps(details.value)
 
@@ -94,13 +94,13 @@ class Serving:
             Answered(flag, result.variation, result.rule, result.reason, None)
         )
         if result.variation is None:
-            tally.count()
+            next(tally.counter)
             return _details(result, default)
         prepared = Prepared(result, _details(result, _typed(kind, result.value)), tally)
         table: dict[int, Prepared] = getattr(self, kind)
         if len(table) < PREPARED_LIMIT:
             prepared = table.setdefault(id(result), prepared)
-        prepared.count()
+        next(prepared.counter)
         return prepared.with_own_value() if kind == JSON else prepared.details
 
     def _failure(
@@ -116,9 +116,9 @@ class Serving:
         if issubclass(type(flag), str):
             name = str.__str__(flag)
             if code == "FLAG_NOT_FOUND":
-                self._counts.unknown(name).count()
+                next(self._counts.unknown(name).counter)
             else:
-                self._counts.tally(Answered(name, None, None, "ERROR", code)).count()
+                next(self._counts.tally(Answered(name, None, None, "ERROR", code)).counter)
         flag_version = None if result is None else result.flag_version
         environment_version = None if result is None else result.environment_version
         return Details(

@@ -1,0 +1,360 @@
+"""The list of flags: found, switched, taken back; and how many queries it costs."""
+
+import html
+import re
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from flags.changes import ArchiveFlag, CreateProject, EditEnvironment, EditFlag, SwitchFlag, submit
+from flags.models import Flag, FlagConfiguration
+from tests.cast import OPERATOR, PASSWORD
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def signed_in(client: Client, users, project):
+    def as_(name: str = "editor") -> Client:
+        client.force_login(users[name])
+        return client
+
+    return as_
+
+
+def words(response) -> str:
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def rows(response) -> list[str]:
+    return re.findall(r'id="row-([^"]+)"', response.content.decode())
+
+
+def is_on(flag: str, environment: str) -> bool:
+    return FlagConfiguration.objects.get(flag__key=flag, environment__key=environment).enabled
+
+
+def switch(client, flag="new-checkout", environment="production", *, on=True, **headers):
+    return client.post(
+        f"/p/shop/flags/{flag}/switch/{environment}",
+        {"on": "true" if on else "false"},
+        headers=headers,
+    )
+
+
+def test_who_is_not_signed_in_is_sent_to_sign_in(client, project):
+    response = client.get("/p/shop/flags")
+
+    assert response.status_code == 302
+    assert response["Location"] == "/sign-in?next=/p/shop/flags"
+
+
+def test_signing_in_leads_on_to_the_page_asked_for(client, project):
+    response = client.post(
+        "/sign-in", {"username": "viewer", "password": PASSWORD, "next": "/p/shop/segments"}
+    )
+
+    assert response["Location"] == "/p/shop/segments"
+
+
+def test_signing_in_never_leads_to_another_site(client, project):
+    response = client.post(
+        "/sign-in",
+        {"username": "viewer", "password": PASSWORD, "next": "https://elsewhere.example/"},
+    )
+
+    assert response["Location"] == "/"
+
+
+def test_a_wrong_password_does_not_say_what_was_wrong_and_guessing_is_slowed(client, users):
+    cache.clear()
+    said = {
+        words(client.post("/sign-in", {"username": name, "password": "guess"})).replace(name, "")
+        for name in ("viewer", "nobody")
+    }
+
+    tries = [
+        client.post("/sign-in", {"username": "viewer", "password": "guess"}).status_code
+        for _ in range(12)
+    ]
+    cache.clear()
+
+    assert len(said) == 1
+    assert tries[0] == 422
+    assert tries[-1] == 429
+
+
+def test_outsiders_find_no_such_project(signed_in, a_flag):
+    a_flag()
+    outsider = signed_in("outsider")
+
+    assert outsider.get("/p/shop/flags").status_code == 404
+    assert outsider.get("/p/shop/flags/new-checkout").status_code == 404
+    assert switch(outsider).status_code == 404
+    assert not is_on("new-checkout", "production")
+
+
+def test_home_leads_to_the_only_project(signed_in):
+    assert signed_in().get("/")["Location"] == "/p/shop/flags"
+
+
+def test_home_leads_back_to_the_project_looked_at_last(signed_in):
+    submit(CreateProject(project="depot"), actor=OPERATOR)
+    owner = signed_in("owner")
+    assert owner.get("/")["Location"] == "/projects"
+
+    owner.get("/p/shop/flags")
+
+    assert owner.get("/")["Location"] == "/p/shop/flags"
+
+
+def test_a_site_administrator_makes_a_project_with_environments(signed_in):
+    response = signed_in("owner").post("/projects", {"name": "Depot", "key": "depot"})
+
+    assert response["Location"] == "/p/depot/flags"
+    page = words(signed_in("owner").get("/p/depot/flags"))
+    assert "No flag yet" in page
+    assert "Staging" in page
+
+
+def test_a_taken_project_key_is_said_and_what_was_typed_stays(signed_in):
+    response = signed_in("owner").post("/projects", {"name": "Second shop", "key": "shop"})
+
+    assert response.status_code == 409
+    assert "there is a project shop already" in words(response)
+    assert "Second shop" in response.content.decode()
+
+
+def test_the_most_recently_changed_flag_comes_first(signed_in, a_flag):
+    for key in ("first", "second", "third"):
+        a_flag(key)
+    submit(SwitchFlag(project="shop", environment="staging", flag="first", on=True), actor=OPERATOR)
+
+    assert rows(signed_in().get("/p/shop/flags")) == ["first", "third", "second"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=checkout", {"new-checkout"}),
+        ("q=CHECK+new", {"new-checkout"}),
+        ("q=pricing", {"discount"}),
+        ("state=on:production", {"new-checkout"}),
+        ("state=off:production", {"discount", "banner"}),
+        ("state=on:staging", set()),
+        ("type=float", {"discount"}),
+        ("tag=pricing", {"discount"}),
+        ("owner=editor", {"banner"}),
+        ("q=nothing-like-it", set()),
+        ("q=%00", {"new-checkout", "discount", "banner"}),
+        ("page=99999999999999", {"new-checkout", "discount", "banner"}),
+    ],
+)
+def test_the_list_is_narrowed(signed_in, a_flag, query, found):
+    a_flag("new-checkout", on=True)
+    a_flag("discount", type="float", variations=[{"key": "ten", "value": 0.1}], tags=["pricing"])
+    a_flag("banner", owner="editor")
+
+    assert set(rows(signed_in().get(f"/p/shop/flags?{query}"))) == found
+
+
+def test_archived_flags_are_apart(signed_in, a_flag):
+    a_flag("kept")
+    a_flag("gone")
+    submit(ArchiveFlag(project="shop", flag="gone"), actor=OPERATOR)
+
+    assert rows(signed_in().get("/p/shop/flags")) == ["kept"]
+    assert rows(signed_in().get("/p/shop/flags?archived=1")) == ["gone"]
+
+
+def test_a_thousand_flags_come_in_pages_for_the_same_queries(signed_in, project, a_flag):
+    a_flag("original")
+    viewer = signed_in("viewer")
+    viewer.get("/p/shop/flags")
+    with CaptureQueriesContext(
+        connection,
+    ) as with_one:
+        viewer.get("/p/shop/flags")
+    many_flags(1000)
+
+    with CaptureQueriesContext(connection) as with_many:
+        first = viewer.get("/p/shop/flags")
+    last = viewer.get("/p/shop/flags?page=21")
+
+    assert len(with_many) == len(with_one) <= 20
+    assert len(rows(first)) == 50
+    assert "1–50 of 1001" in words(first)
+    assert len(rows(last)) == 1
+
+
+def many_flags(count: int) -> None:
+    """Rows as they would be; a thousand submits would only make the test slow."""
+    original = Flag.objects.get(key="original")
+    configurations = list(original.configurations.all())
+    flags = []
+    for number in range(count):
+        fields = {f.attname: getattr(original, f.attname) for f in Flag._meta.concrete_fields}
+        flags.append(Flag(**(fields | {"id": None, "key": f"flag-{number}"})))
+        flags[-1].id = Flag._meta.pk.get_default()
+    Flag.objects.bulk_create(flags)
+    FlagConfiguration.objects.bulk_create(
+        FlagConfiguration(
+            flag=flag,
+            environment_id=c.environment_id,
+            fallthrough=c.fallthrough,
+            changed_at=c.changed_at,
+        )
+        for flag in flags
+        for c in configurations
+    )
+
+
+def test_switching_answers_with_the_row_and_an_undo(signed_in, a_flag):
+    a_flag()
+    editor = signed_in()
+
+    response = switch(editor, on=True, **HTMX)
+
+    assert is_on("new-checkout", "production")
+    assert rows(response) == ["new-checkout"]
+    assert "new-checkout is on in Production" in words(response)
+    token = re.search(r'name="undo" value="([^"]+)"', response.content.decode())[1]
+    taken_back = editor.post("/p/shop/undo", {"undo": token}, headers=HTMX)
+    assert "Taken back" in words(taken_back)
+    assert not is_on("new-checkout", "production")
+
+
+def test_switching_works_without_javascript(signed_in, a_flag):
+    a_flag()
+
+    response = switch(signed_in(), on=True)
+
+    assert response["Location"] == "/p/shop/flags"
+    assert is_on("new-checkout", "production")
+
+
+def test_a_stale_switch_changes_nothing_and_shows_how_it_is(signed_in, a_flag):
+    a_flag(on=True)
+
+    response = switch(signed_in(), on=True, **HTMX)
+
+    assert "already on in production" in words(response)
+    assert (
+        'aria-checked="true" aria-label="new-checkout in Production"' in response.content.decode()
+    )
+
+
+def test_a_viewer_sees_why_switches_rest(signed_in, a_flag):
+    a_flag()
+    viewer = signed_in("viewer")
+
+    page = viewer.get("/p/shop/flags")
+    refused = switch(viewer, on=True, **HTMX)
+
+    assert "viewer is viewer in shop; this needs editor" in words(page)
+    assert page.content.decode().count("disabled title=") == 3
+    assert refused.status_code == 403
+    assert not is_on("new-checkout", "production")
+
+
+def test_an_environment_that_requires_approval_says_so_and_refuses(signed_in, a_flag):
+    a_flag()
+    submit(
+        EditEnvironment(project="shop", environment="production", requires_approval=True),
+        actor=OPERATOR,
+    )
+
+    page = signed_in().get("/p/shop/flags").content.decode()
+    refused = switch(signed_in(), on=True, **HTMX)
+
+    assert 'disabled title="Production accepts only approved changes"' in page
+    assert refused.status_code == 403
+    assert "production requires approval" in words(refused)
+
+
+def test_an_undo_of_somebody_elses_making_is_refused(signed_in):
+    response = signed_in().post("/p/shop/undo", {"undo": "made-up"})
+
+    assert response.status_code == 400
+
+
+def test_a_row_of_a_flag_that_is_gone_is_nothing(signed_in, a_flag):
+    a_flag()
+    submit(ArchiveFlag(project="shop", flag="new-checkout"), actor=OPERATOR)
+
+    assert signed_in().get("/p/shop/flags/new-checkout/row", headers=HTMX).content == b""
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "stored"),
+    [
+        ("string", ["red", "7"], ["red", "7"]),
+        ("integer", ["10", "-3"], [10, -3]),
+        ("float", ["3", "0.5"], [3.0, 0.5]),
+        ("json", ['{"a": [1]}', '"text"'], [{"a": [1]}, "text"]),
+    ],
+)
+def test_a_flag_of_each_type_is_made(signed_in, type_, values, stored):
+    response = signed_in().post(
+        "/p/shop/new-flag",
+        {
+            "key": "made",
+            "type": type_,
+            "tags": "b, a",
+            "variation_key": ["one", "two"],
+            "variation_value": values,
+            "variation_name": ["", "Second"],
+            "variation_description": ["", ""],
+        },
+    )
+
+    assert response["Location"] == "/p/shop/flags/made"
+    flag = Flag.objects.get(key="made")
+    found = [variation["value"] for variation in flag.variations]
+    assert [(type(value), value) for value in found] == [(type(v), v) for v in stored]
+    assert flag.tags == ["a", "b"]
+    assert flag.variations[1]["name"] == "Second"
+    assert flag.owner.username == "editor"
+
+
+def test_a_value_of_the_wrong_type_is_said_at_its_field_and_nothing_typed_is_lost(signed_in):
+    response = signed_in().post(
+        "/p/shop/new-flag",
+        {
+            "key": "limit",
+            "type": "integer",
+            "variation_key": ["high", "low"],
+            "variation_value": ["a lot", "1"],
+            "variation_name": ["", ""],
+            "variation_description": ["", ""],
+        },
+    )
+
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert 'data-problem="variations[0].value"' in page
+    assert 'data-field="variations[0].value">a lot</textarea>' in page
+    assert not Flag.objects.exists()
+
+
+def test_a_taken_key_is_said_at_the_key(signed_in, a_flag):
+    a_flag()
+
+    response = signed_in().post("/p/shop/new-flag", {"key": "new-checkout", "type": "boolean"})
+
+    assert response.status_code == 409
+    assert 'data-problem="key"' in response.content.decode()
+
+
+def test_a_description_is_never_markup(signed_in, a_flag):
+    a_flag()
+    submit(
+        EditFlag(project="shop", flag="new-checkout", name="<script>alert(1)</script>"),
+        actor=OPERATOR,
+    )
+
+    assert "<script>alert" not in signed_in().get("/p/shop/flags").content.decode()
