@@ -10,9 +10,11 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+
 from audit.canonical import canonical_bytes, sha256
 from audit.facts import Effect
-from flags.models import Environment, Flag, Membership, Policy, Role, Team, User, Verdict
+from flags.models import Environment, Flag, Policy, Role, Team, User, Verdict
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
 # An environment that requires approval and has no policy of its own asks for this.
@@ -145,13 +147,15 @@ def missing(
 def eligible_reviewers(
     policy: Policy, environment: Environment, *, author: User | None, contributors: Sequence[User]
 ) -> set[User]:
-    """Whose approval counts; the author's never does."""
+    """Whose approval counts: members of the role, and site administrators; never the author."""
     roles = [role.value for role in Role if role.rank >= Role(policy.minimum_role).rank]
-    members = Membership.objects.filter(
-        project_id=environment.project_id, role__in=roles, user__is_active=True
-    ).select_related("user")
+    counted = User.objects.filter(
+        Q(is_superuser=True)
+        | Q(memberships__project_id=environment.project_id, memberships__role__in=roles),
+        is_active=True,
+    ).distinct()
     barred = {author} | (set(contributors) if policy.exclude_contributors else set())
-    return {member.user for member in members} - barred
+    return set(counted) - barred
 
 
 def closed_until_words(policy: Policy, now: datetime) -> str | None:

@@ -5,6 +5,7 @@ verdicts can be bound to it, and a moved target is noticed by its effect rather 
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +36,10 @@ class Moved:
 
 def rehearse(scope: Scope, changes: Sequence[Change]) -> list[tuple[Change, list[Effect]]]:
     """Each change with what it would do, in order. Inside `apply`, under its locks."""
-    on_stage = replace(scope, environments=dict(scope.environments))
+    # Copies, since Django marks an instance whose row was deleted, and the row will be back.
+    on_stage = replace(
+        scope, environments={key: copy(row) for key, row in scope.environments.items()}
+    )
     with transaction.atomic():
         performed = [(change, change.perform(on_stage)) for change in changes]
         references.check(on_stage, [effect for _, effects in performed for effect in effects])

@@ -16,7 +16,7 @@ from flags.errors import ApprovalNeeded, Denied, FlagsiteError
 from flags.models import Environment, Project, SegmentIdBatch
 from flags.snapshots import deltas_since, ruleset_document
 from tests.cast import OPERATOR
-from tests.changes.world import EXAMPLES, actor_of, every_example, world
+from tests.changes.world import EXAMPLES, PERSONAL, actor_of, every_example, world
 
 __all__ = ["world"]
 pytestmark = pytest.mark.django_db
@@ -112,7 +112,7 @@ def test_gate(change: Change, world: Project, owner):
     before = rulesets(world)
 
     try:
-        submit(change, actor=owner)
+        submit(change, actor=actor_of(change) if change.kind in PERSONAL else owner)
     except ApprovalNeeded:
         refused = True
     else:

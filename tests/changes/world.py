@@ -113,6 +113,8 @@ REQUESTS: list[tuple[str | None, Change]] = [
     # What request 4 would do is being done by somebody else, in another way.
     (None, OpenRequest(**SHOP, changes=[RENAME])),
     (None, EditFlag(**SHOP, flag="colour", name="Colour of the button")),
+    # Request 5 has no verdict at all.
+    (None, OpenRequest(**SHOP, changes=[SWITCH])),
 ]
 
 EXAMPLES: list[Change] = [
@@ -173,7 +175,7 @@ EXAMPLES: list[Change] = [
     CommentOnRequest(**SHOP, request=1, body="Why now?", line="flag:checkout@staging enabled"),
     WithdrawRequest(**SHOP, request=1),
     CloseRequest(**SHOP, request=1, state="expired", why="Nobody answered for 30 days"),
-    ApplyRequest(**SHOP, request=1),
+    ApplyRequest(**SHOP, request=5),
     SettleRequest(**SHOP, request=4),
     ReviewBypass(**SHOP, request=3),
 ]
