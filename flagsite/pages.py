@@ -1,6 +1,6 @@
 """Django's pages and management API behind the ASGI server: WSGI, in threads.
 
-Django's own ASGI handler costs several times the processor time (docs/adr/0004). What WSGI itself
+Django's own ASGI handler costs several times the processor time (docs/adr/0005). What WSGI itself
 does not see is settled before a thread is taken: a body is read whole on the event loop, so that
 a slow upload holds no thread, and one that breaks off never reaches a view as if it were complete.
 """

@@ -37,6 +37,8 @@ class Serve:
     salt: str
     shares: list[Share]
     place: int  # of the variation among the flag's, which gives it its colour
+    # Whether `by` is written down; unwritten is the targeting key, and saving leaves it so.
+    names_by: bool = True
 
     @property
     def is_split(self) -> bool:
@@ -67,6 +69,7 @@ class TargetView:
     by: str
     keys: list[str]
     place: int
+    names_by: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def targeting_of(flag: Flag, configuration: FlagConfiguration) -> Targeting:
                 by=target.get("by", "targetingKey"),
                 keys=target["keys"],
                 place=_place(target["variation"], variations),
+                names_by="by" in target,
             )
             for target in configuration.targets
         ],
@@ -141,6 +145,7 @@ def _serve(serve: dict[str, Any], variations: list[str]) -> Serve:
         salt=split["salt"],
         shares=shares + _unused(variations, {variation for variation, _ in split["shares"]}),
         place=0,
+        names_by="by" in split,
     )
 
 

@@ -22,7 +22,7 @@ function readFlag(editor) {
       item.dataset.path = `targets[${index}]`;
       return {
         variation: item.querySelector("[data-target-variation]").value,
-        by: item.querySelector("[data-target-by]").value.trim(),
+        ...byIn(item.querySelector("[data-target-by]")),
         keys: valuesIn(item.querySelector("[data-chips]")),
       };
     }),
@@ -50,6 +50,12 @@ function readSegment(editor) {
   return { when: node ? conditionIn(node, "when") : null };
 }
 
+/* The attribute, unless it was left unwritten and still is the one that this means. */
+function byIn(field) {
+  const by = field.value.trim();
+  return "unwritten" in field.dataset && by === "targetingKey" ? {} : { by };
+}
+
 function weightsIn(serve) {
   return [...serve.querySelectorAll("[data-share]")].map((share) => [
     share.dataset.share,
@@ -62,7 +68,7 @@ function serveIn(serve, path) {
   const choice = serve.querySelector("[data-serve-choice]").selectedOptions[0];
   if (!("splitChoice" in choice.dataset)) return { variation: choice.value };
   const split = {
-    by: serve.querySelector("[data-split-by]").value.trim(),
+    ...byIn(serve.querySelector("[data-split-by]")),
     shares: weightsIn(serve).filter(([, weight]) => weight > 0),
   };
   if (serve.dataset.salt) split.salt = serve.dataset.salt;

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from flags.changes import EditEnvironment, EditUser, RevokeApiToken, submit
-from flags.management_api.parsing import LARGEST_BODY
+from flags.management_api.parsing import LARGEST_BODY, LARGEST_ID_UPLOAD
 from flags.models import ApiToken, Flag
 from tests.cast import OPERATOR, PASSWORD
 from tests.management_api.caller import Caller
@@ -239,6 +239,15 @@ def test_a_body_past_the_limit_is_refused_except_for_ids(api):
 
     assert answer.status == 413
     assert not Flag.objects.exists()
+
+
+def test_an_upload_of_ids_past_its_own_limit_is_refused(api):
+    api.post("projects/shop/segments", {"key": "s"})
+    body = b'{"add": ["' + b"a" * LARGEST_ID_UPLOAD + b'"]}'
+
+    answer = api.post("projects/shop/segments/s/environments/production/ids", body)
+
+    assert answer.status == 413
 
 
 def test_another_media_type_is_refused(api):
