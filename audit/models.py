@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.db import models
 
 
@@ -45,6 +45,10 @@ class Person(models.Model):
     digest = models.CharField(primary_key=True, max_length=64)
     salt = models.CharField(max_length=32, blank=True)
     identity = models.JSONField(null=True)
+
+    class Meta:
+        # Every event looks its actor up.
+        indexes = [HashIndex(name="audit_person_identity", fields=["identity"])]
 
     def __str__(self) -> str:
         return str(self.identity["name"]) if self.identity else "erased"
