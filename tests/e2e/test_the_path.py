@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.e2e.apps import EXAMPLES, answer_of_curl
 from tests.stack.running import CHECKOUT
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 SHOPS = ("shop.py", "shop_openfeature.py", "shop_ofrep.py")
 FLAG = "new-checkout"

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LONGEST_SECONDS = 120  # a machine may be busy; a condition that holds is noticed at once
+LONGEST_SECONDS = 240  # a machine may be busy; a condition that holds is noticed at once
 
 
 def wait_until(condition: Callable[[], T], *, what: str, otherwise: Callable[[], str] = str) -> T:
