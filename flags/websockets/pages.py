@@ -128,7 +128,7 @@ def _session_in(scope: dict[str, Any]) -> str:
 
 def _project_in(scope: dict[str, Any]) -> str:
     asked = parse_qs(scope["query_string"].decode("latin-1")).get("project", [""])
-    return asked[0]
+    return str(asked[0])
 
 
 def _header(scope: dict[str, Any], name: bytes) -> str:
