@@ -13,6 +13,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from audit.facts import Actor, Effect
 from audit.log import lock_streams, open_stream, record
@@ -20,6 +21,7 @@ from audit.models import Event
 from flags import access, approval
 from flags.changes import references
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope
+from flags.changes.requests import OPEN, OnRequest, Standing, standing_of
 from flags.errors import ApprovalNeeded, Busy, NotFound
 from flags.models import Environment, Project
 
@@ -72,6 +74,21 @@ def apply(
             if event.stream_id == environment.stream_key
         },
     )
+
+
+def standing(project: str, number: int) -> Standing:
+    """What an open request would do as things are now and what it still needs, for who looks at it.
+
+    Rehearsed under the locks of a write and taken back. Raises NotFound, WrongState for a closed
+    request, Busy, and what its changes are refused with by now.
+    """
+    named = OnRequest(project=project, request=number)
+    with _waiting_for_locks_no_longer_than_set(), transaction.atomic():
+        actor = Actor.system("standing")
+        scope = _locked((named,), actor=actor, reason="", now=timezone.now())
+        found = standing_of(scope, named.found(scope, *OPEN))
+        transaction.set_rollback(True)
+    return found
 
 
 @contextmanager
