@@ -38,23 +38,26 @@ def sdk(site: WholeSite) -> Iterator[FlagClient]:
 @contextlib.contextmanager
 def refusing(site: WholeSite) -> Iterator[None]:
     site.to_valkey.cut()
-    yield
-    site.to_valkey.restore()
+    try:
+        yield
+    finally:
+        site.to_valkey.restore()
 
 
 @contextlib.contextmanager
 def accepting_and_never_answering(site: WholeSite) -> Iterator[None]:
     site.to_valkey.fall_silent()
-    yield
-    site.to_valkey.restore()
+    try:
+        yield
+    finally:
+        site.to_valkey.restore()
 
 
 @contextlib.contextmanager
 def gone_with_all_it_held(site: WholeSite) -> Iterator[None]:
-    site.to_valkey.cut()
-    yield
-    site.stores.forget_all_that_valkey_held()
-    site.to_valkey.restore()
+    with refusing(site):
+        yield
+        site.stores.forget_all_that_valkey_held()
 
 
 @pytest.mark.parametrize("outage", [refusing, accepting_and_never_answering, gone_with_all_it_held])
