@@ -25,23 +25,20 @@ ENVIRONMENTS = ("development", "staging", "production")
 _PASSWORD_HASH: list[str] = []
 
 
-@pytest.fixture
-def users(db: None) -> dict[str, User]:
+def make_accounts() -> None:
     """Accounts by role: owner (superuser), admin, editor, reviewer, viewer, outsider."""
     if not _PASSWORD_HASH:
         _PASSWORD_HASH.append(make_password(PASSWORD))
-    for name in ("owner", "admin", "editor", "reviewer", "viewer", "outsider"):
-        submit(
-            CreateUser(
-                username=name, password_hash=_PASSWORD_HASH[0], is_superuser=name == "owner"
-            ),
-            actor=OPERATOR,
-        )
-    return {user.username: user for user in User.objects.all()}
+    submit(
+        *(
+            CreateUser(username=name, password_hash=_PASSWORD_HASH[0], is_superuser=name == "owner")
+            for name in ("owner", "admin", "editor", "reviewer", "viewer", "outsider")
+        ),
+        actor=OPERATOR,
+    )
 
 
-@pytest.fixture
-def project(users: dict[str, User]) -> Project:
+def make_shop() -> None:
     """`shop`, with development, staging and production, and the cast as its members."""
     submit(CreateProject(project="shop", name="Shop"), actor=OPERATOR)
     submit(
@@ -52,6 +49,17 @@ def project(users: dict[str, User]) -> Project:
         ),
         actor=OPERATOR,
     )
+
+
+@pytest.fixture
+def users(db: None) -> dict[str, User]:
+    make_accounts()
+    return {user.username: user for user in User.objects.all()}
+
+
+@pytest.fixture
+def project(users: dict[str, User]) -> Project:
+    make_shop()
     return Project.objects.get(key="shop")
 
 

@@ -16,9 +16,9 @@ from flags.errors import ApprovalNeeded, Denied, FlagsiteError
 from flags.models import Environment, Project, SegmentIdBatch
 from flags.snapshots import deltas_since, ruleset_document
 from tests.cast import OPERATOR
-from tests.changes.world import EXAMPLES, PERSONAL, actor_of, every_example, world
+from tests.changes.world import EXAMPLES, PERSONAL, actor_of, built, every_example, users, world
 
-__all__ = ["world"]
+__all__ = ["built", "users", "world"]
 pytestmark = pytest.mark.django_db
 
 RELEASED = Path(__file__).parent / "released"

@@ -1,8 +1,10 @@
 """A project with something of everything, and an example of every registered change made in it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from audit.facts import Actor
 from flags.changes import (
@@ -50,7 +52,7 @@ from flags.changes import (
     submit,
 )
 from flags.models import Project, User
-from tests.cast import OPERATOR
+from tests.cast import OPERATOR, make_accounts, make_shop
 
 SHOP: dict[str, Any] = {"project": "shop"}
 STAGING: dict[str, Any] = {**SHOP, "environment": "staging"}
@@ -200,13 +202,28 @@ def name_of(change: Change) -> str:
 every_example = pytest.mark.parametrize("change", EXAMPLES, ids=name_of)
 
 
+@pytest.fixture(scope="module")
+def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The world, built once for a module: each test changes it inside a savepoint of its own."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        make_accounts()
+        make_shop()
+        submit(*WORLD, actor=OPERATOR)
+        submit(
+            CreateApiToken(username="editor", public_id="fst_1", hash="d" * 64, scopes=["write"]),
+            actor=OPERATOR,
+        )
+        for who, change in REQUESTS:
+            submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def world(project: Project) -> Project:
-    submit(*WORLD, actor=OPERATOR)
-    submit(
-        CreateApiToken(username="editor", public_id="fst_1", hash="d" * 64, scopes=["write"]),
-        actor=OPERATOR,
-    )
-    for who, change in REQUESTS:
-        submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
-    return project
+def users(built: None, db: None) -> dict[str, User]:
+    return {user.username: user for user in User.objects.all()}
+
+
+@pytest.fixture
+def world(built: None, db: None) -> Project:
+    return Project.objects.get(key="shop")

@@ -1,0 +1,101 @@
+"""The gate from its other side: what must not be let through, however it is put together."""
+
+from typing import Any
+
+import pytest
+
+from flags.changes import (
+    ChangeSegmentIds,
+    CreateEnvironment,
+    CreateSegment,
+    DeleteEnvironment,
+    EditEnvironment,
+    EditFlag,
+    EditRequest,
+    OpenRequest,
+    ReviewRequest,
+    SetPolicy,
+    SwitchFlag,
+    submit,
+)
+from flags.errors import FlagsiteError
+from flags.models import Environment, Flag, Request
+from tests.cast import OPERATOR
+
+pytestmark = pytest.mark.django_db
+
+SHOP: dict[str, Any] = {"project": "shop"}
+PRODUCTION: dict[str, Any] = {**SHOP, "environment": "production"}
+SWITCH = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
+
+
+@pytest.fixture
+def guarded(project, a_flag):
+    a_flag("new-checkout")
+    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
+    return Environment.objects.get(project=project, key="production")
+
+
+def test_a_guard_loosened_after_the_verdict_makes_it_stale(guarded, admin, reviewer):
+    submit(SWITCH, actor=admin)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer)
+    looser = SetPolicy(**PRODUCTION, minimum_role="viewer")
+
+    submit(
+        EditRequest(**SHOP, request=1, changes=[SWITCH.as_json(), looser.as_json()]), actor=admin
+    )
+
+    assert Request.objects.get().state == "in_review"
+
+
+def test_a_guarded_environment_cannot_be_replaced_by_an_open_one(guarded, admin):
+    outcome = submit(
+        DeleteEnvironment(**PRODUCTION), CreateEnvironment(**SHOP, key="production"), actor=admin
+    )
+
+    assert outcome.request is not None
+    assert Environment.objects.get(pk=guarded.pk).requires_approval
+
+
+def test_what_was_rehearsed_lets_nothing_through(guarded, admin):
+    replaced = [
+        DeleteEnvironment(**PRODUCTION).as_json(),
+        CreateEnvironment(**SHOP, key="production").as_json(),
+    ]
+
+    with pytest.raises(FlagsiteError):
+        submit(OpenRequest(**SHOP, changes=replaced), SWITCH, actor=admin)
+
+    assert not Flag.objects.get().configurations.get(environment=guarded).enabled
+
+
+def conditions(*rows):
+    Environment.objects.filter(key="production").update(requires_approval=False)
+    submit(
+        SetPolicy(**PRODUCTION, conditions=list(rows)),
+        EditEnvironment(**PRODUCTION, requires_approval=True),
+        actor=OPERATOR,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 5_000], ids=["written out", "as a digest"])
+def test_a_condition_on_ids_sees_every_length_of_list(guarded, editor, count):
+    submit(CreateSegment(**SHOP, key="beta"), actor=OPERATOR)
+    conditions({"kind": "fields", "fields": ["add"]})
+    ids = tuple(f"customer-{number:08}" for number in range(count))
+
+    outcome = submit(ChangeSegmentIds(**PRODUCTION, segment="beta", add=ids), actor=editor)
+
+    assert outcome.request is not None
+
+
+def test_a_condition_on_variations_tells_true_from_1(guarded, editor, a_flag):
+    a_flag("limits", type="json", variations=[{"key": "a", "value": {"strict": True}}])
+    conditions({"kind": "fields", "fields": ["variations"]})
+
+    outcome = submit(
+        EditFlag(**SHOP, flag="limits", variations=[{"key": "a", "value": {"strict": 1}}]),
+        actor=editor,
+    )
+
+    assert outcome.request is not None
