@@ -81,7 +81,7 @@ def _loosened(key: str, effects: Sequence[Effect]) -> Iterator[str]:
 
 
 def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
-    """A hash of what would be evaluated before and after, versions aside, and of the terms.
+    """A hash of what would be evaluated or guarded before and after, versions aside, and the terms.
 
     A verdict is bound to it: whatever moves it, an edit, a rebase or another schedule, makes the
     verdict stale.
@@ -94,9 +94,13 @@ def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
             _unversioned(effect.after),
         ]
         for effect in effects
-        if effect.environment is not None
+        if effect.environment is not None or _is_of_a_guard(effect)
     ]
     return sha256(canonical_bytes([sorted(what, key=canonical_bytes), *terms]))
+
+
+def _is_of_a_guard(effect: Effect) -> bool:
+    return effect.subject.startswith(("policy:", "environment:"))
 
 
 def missing(
@@ -200,9 +204,12 @@ def _members_changed(effects: Sequence[Effect]) -> set[str]:
         changed |= {
             name
             for name in before.keys() | after.keys()
-            if name != "version" and before.get(name) != after.get(name)
+            # Compared as they would be written: Python takes 1 and true for equal.
+            if name != "version"
+            and canonical_bytes(before.get(name)) != canonical_bytes(after.get(name))
         }
-    return changed
+    # A long list of ids travels as its digest, whatever was added and removed.
+    return changed | ({"add", "remove"} if "digest" in changed else set())
 
 
 def _growth(effects: Sequence[Effect], points: float) -> Iterator[str]:

@@ -5,6 +5,7 @@ JSON carries the project, the kind and the schema's number:
 `{"kind": "flag.switched", "schema": 1, "project": "demo", "environment": …}`.
 """
 
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -127,6 +128,9 @@ class Scope:
         return self.project
 
     def environment(self, key: str) -> Environment:
+        """Raises NotFound for one that was removed after the change was written down."""
+        if key not in self.environments:
+            raise NotFound(f"there is no environment {key} in {self._named()}")
         return self.environments[key]
 
     def flag(self, key: str) -> Flag:
@@ -184,7 +188,7 @@ class Scope:
         new = {
             name: value
             for name, value in values.items()
-            if value is not UNSET and getattr(row, name) != value
+            if value is not UNSET and _is_new(value, getattr(row, name))
         }
         if not new:
             return False
@@ -207,6 +211,13 @@ class Scope:
         row._history_user = User.objects.filter(pk=self.actor.id).first() if person else None  # type: ignore[attr-defined]
         row._history_date = self.now  # type: ignore[attr-defined]
         row._change_reason = self.reason or None  # type: ignore[attr-defined]
+
+
+def _is_new(value: Any, old: Any) -> bool:
+    """Whether it would be written differently: inside JSON, Python takes 1 and true for equal."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, sort_keys=True) != json.dumps(old, sort_keys=True)
+    return bool(value != old)
 
 
 M = TypeVar("M", bound=models.Model)

@@ -53,9 +53,11 @@ class CreateEnvironment(Change, frozen=True, kw_only=True):
         scope.create(environment)
         open_stream(environment.stream_key)
         lock_streams([environment.stream_key])
-        # Its first ruleset is made before anyone can have approved anything in it.
         scope.environments[self.key] = environment
-        scope.exempt_from_approval.add(self.key)
+        if self.key not in scope.guards:
+            # Its first ruleset is made before anyone can have approved anything in it. One that
+            # takes the place of a guarded environment deleted beside it is no such case.
+            scope.exempt_from_approval.add(self.key)
         return [
             Effect(
                 self.kind,

@@ -36,9 +36,13 @@ class Moved:
 
 def rehearse(scope: Scope, changes: Sequence[Change]) -> list[tuple[Change, list[Effect]]]:
     """Each change with what it would do, in order. Inside `apply`, under its locks."""
-    # Copies, since Django marks an instance whose row was deleted, and the row will be back.
+    # Copies, since Django marks an instance whose row was deleted, and the row will be back; and
+    # since what a rehearsal is let through with must not count for what is done in earnest.
     on_stage = replace(
-        scope, environments={key: copy(row) for key, row in scope.environments.items()}
+        scope,
+        environments={key: copy(row) for key, row in scope.environments.items()},
+        exempt_from_approval=set(scope.exempt_from_approval),
+        approved=set(scope.approved),
     )
     with transaction.atomic():
         performed = [(change, change.perform(on_stage)) for change in changes]

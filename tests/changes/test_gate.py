@@ -69,8 +69,7 @@ def test_what_was_rehearsed_lets_nothing_through(guarded, admin):
     assert not Flag.objects.get().configurations.get(environment=guarded).enabled
 
 
-def conditions(*rows):
-    Environment.objects.filter(key="production").update(requires_approval=False)
+def guard_by(*rows):
     submit(
         SetPolicy(**PRODUCTION, conditions=list(rows)),
         EditEnvironment(**PRODUCTION, requires_approval=True),
@@ -79,9 +78,9 @@ def conditions(*rows):
 
 
 @pytest.mark.parametrize("count", [1, 5_000], ids=["written out", "as a digest"])
-def test_a_condition_on_ids_sees_every_length_of_list(guarded, editor, count):
+def test_a_condition_on_ids_sees_every_length_of_list(project, editor, count):
     submit(CreateSegment(**SHOP, key="beta"), actor=OPERATOR)
-    conditions({"kind": "fields", "fields": ["add"]})
+    guard_by({"kind": "fields", "fields": ["add"]})
     ids = tuple(f"customer-{number:08}" for number in range(count))
 
     outcome = submit(ChangeSegmentIds(**PRODUCTION, segment="beta", add=ids), actor=editor)
@@ -89,9 +88,9 @@ def test_a_condition_on_ids_sees_every_length_of_list(guarded, editor, count):
     assert outcome.request is not None
 
 
-def test_a_condition_on_variations_tells_true_from_1(guarded, editor, a_flag):
+def test_a_condition_on_variations_tells_true_from_1(editor, a_flag):
     a_flag("limits", type="json", variations=[{"key": "a", "value": {"strict": True}}])
-    conditions({"kind": "fields", "fields": ["variations"]})
+    guard_by({"kind": "fields", "fields": ["variations"]})
 
     outcome = submit(
         EditFlag(**SHOP, flag="limits", variations=[{"key": "a", "value": {"strict": 1}}]),
