@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from audit.facts import Actor
-from flags.changes.base import Change
 from flags.changes.requests import OPEN, ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.submit import submit
 from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
@@ -80,8 +79,18 @@ def _expire(now: datetime) -> int:
     )
 
 
-def _submit(change: Change, now: datetime) -> int:
+def _submit(change: SettleRequest | CloseRequest, now: datetime) -> int:
     try:
         return int(submit(change, actor=CLOCK, now=now).changed)
     except (Busy, WrongState):
         return 0
+    except FlagsiteError as error:
+        if isinstance(change, CloseRequest):
+            raise
+        # What it would change is gone: it can come to nothing as it is, and says so.
+        return _submit(
+            CloseRequest(
+                project=change.project, request=change.request, state="failed", why=str(error)
+            ),
+            now,
+        )

@@ -27,7 +27,15 @@ from flags.changes.base import (
     from_json,
 )
 from flags.changes.rehearsal import Moved, as_seen, moved, rehearse
-from flags.errors import ApprovalNeeded, Conflicting, Denied, Invalid, NotFound, WrongState
+from flags.errors import (
+    ApprovalNeeded,
+    Conflicting,
+    Denied,
+    Invalid,
+    NotFound,
+    StaleChange,
+    WrongState,
+)
 from flags.models import Comment, Project, Request, State, User, Verdict
 
 OPEN = (
@@ -77,8 +85,17 @@ class OnRequest(Change, frozen=True, kw_only=True):
     request: int
 
     def touches(self) -> Sequence[str]:
-        row = Request.objects.filter(project__key=self.project, number=self.request).first()
-        return _touched_by(_stored(row.changes)) if row else ()
+        row = (
+            Request.objects.filter(project__key=self.project, number=self.request)
+            .select_related("project")
+            .first()
+        )
+        if row is None:
+            return ()
+        wanted = _touched_by(_stored(row.changes))
+        # One that was removed meanwhile cannot be locked, and must not hold up giving it up.
+        there = set(row.project.environments.values_list("key", flat=True)) | {ALL_ENVIRONMENTS}
+        return tuple(key for key in wanted if key in there)
 
     def found(self, scope: Scope, *states: State) -> Request:
         request = Request.objects.filter(project=scope.project, number=self.request).first()
@@ -191,7 +208,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         request = self.found(scope, *OPEN)
         before = facts(request)
         if self.expected_revision is not None and request.revision != self.expected_revision:
-            raise WrongState(
+            raise StaleChange(
                 f"request {request.number} is at revision {request.revision}, "
                 f"expected {self.expected_revision}: somebody edited it meanwhile"
             )
@@ -202,6 +219,8 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             request.is_armed, request.armed_by = self.armed, editor
         if self.apply_at is not UNSET:
             request.apply_at, request.armed_by = _to_come(self.apply_at, scope), editor
+        # Who arms it or moves its instant lets it happen, so they must be allowed what it does.
+        _require_what_they_need(scope, _stored(request.changes))
         if self.changes is not UNSET:
             _take_in(scope, request, _stored(self.changes))
             if editor is not None and editor != request.author:
@@ -377,8 +396,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         )  # fmt: skip
         before = facts(request)
         changes = _stored(request.changes)
-        for inner in changes:
-            access.require(scope.actor, inner.needs, scope.project)
+        _require_what_they_need(scope, changes)
         standing = standing_of(scope, request)
         if standing.moved:
             raise Conflicting("; ".join(str(row) for row in standing.moved))
@@ -504,7 +522,7 @@ def _stored(rows: Sequence[dict[str, Any]]) -> list[Change]:
     if not changes:
         raise Invalid.at("changes", "expected at least one change, got none")
     for index, row in enumerate(changes):
-        if not row.can_wait:
+        if not row.can_wait or row.on_site:
             raise Invalid.at(f"changes[{index}].kind", f"{row.kind} cannot wait in a request")
     return changes
 
@@ -518,6 +536,7 @@ def _take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
     """Keep what the changes do to what is there now, and remember what that was."""
     if any(row.project != request.project.key for row in changes):
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
+    _require_what_they_need(scope, changes)
     performed = rehearse(scope, changes)
     effects = [effect for _, effects in performed for effect in effects]
     if not effects:
@@ -527,6 +546,12 @@ def _take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
     request.environments = sorted(
         {effect.environment for effect in effects if effect.environment is not None}
     )
+
+
+def _require_what_they_need(scope: Scope, changes: Sequence[Change]) -> None:
+    """Nobody asks for what they may not do: once approved, the clock may do it in their place."""
+    for row in changes:
+        access.require(scope.actor, row.needs, scope.project)
 
 
 def _ask_for_review(scope: Scope, request: Request) -> None:
