@@ -67,19 +67,27 @@ def reachable_folder(wanted: Path, account: Account | None) -> Path:
 
 
 def reachable_copy(installation: Path, version: str, account: Account | None) -> Path:
-    """The installation itself, or a copy of it where the account can reach it."""
+    """The installation itself, or a copy of it where the account can reach it.
+
+    Its programs look for the libraries that the wheel carries next to its package, by a path
+    relative to themselves: the copy keeps that layout.
+    """
     if account is None or account.may_enter(installation / "bin"):
         return installation
+    package = installation.parent
+    libraries = package.with_name(f"{package.name}.libs")
     copy = OPEN_PLACE / f"postgresql-{version}"
     if not copy.exists():
         OPEN_PLACE.mkdir(mode=0o755, parents=True, exist_ok=True)
         unfinished = OPEN_PLACE / f"unfinished-{uuid.uuid4().hex}"
-        shutil.copytree(installation, unfinished, symlinks=True)
+        shutil.copytree(installation, unfinished / package.name / installation.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         try:
             unfinished.rename(copy)
         except OSError:  # another start was faster
             shutil.rmtree(unfinished)
-    return copy
+    return copy / package.name / installation.name
 
 
 def run_as(account: Account | None, command: list[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,15 @@
 import os
+import shutil
 import stat
+import uuid
 
 import psycopg
 import pytest
 
-from flagsite.embedded.account import OPEN_PLACE
+from flagsite.embedded.account import OPEN_PLACE, reachable_copy, run_as, unprivileged_account
 from flagsite.embedded.errors import CannotStart
 from flagsite.embedded.keeper import is_alive
-from flagsite.embedded.postgres import start_postgres
+from flagsite.embedded.postgres import carried_installations, start_postgres
 from tests.stack.waiting import wait_until
 
 
@@ -137,3 +139,23 @@ def test_data_below_a_closed_folder_is_kept_where_its_account_can_reach_it(start
     place = OPEN_PLACE if os.geteuid() == 0 else home
     assert (home / "postgres").resolve().is_relative_to(place)
     assert execute(start(), "select answer from kept") == [(42,)]
+
+
+def test_programs_below_a_closed_folder_run_where_their_account_can_reach_them(home):
+    installation = carried_installations()[-1].folder
+    package = installation.parent
+    closed = home / "closed"
+    shutil.copytree(installation, closed / package.name / installation.name)
+    libraries = f"{package.name}.libs"
+    shutil.copytree(package.with_name(libraries), closed / libraries)
+    closed.chmod(0o700)
+    version = f"of-a-test-{uuid.uuid4().hex}"
+    account = unprivileged_account()
+
+    try:
+        folder = reachable_copy(closed / package.name / installation.name, version, account)
+        answer = run_as(account, [folder / "bin" / "initdb", "--version"])
+    finally:
+        shutil.rmtree(OPEN_PLACE / f"postgresql-{version}", ignore_errors=True)
+
+    assert answer.stdout.startswith("initdb (PostgreSQL)"), answer.stderr
