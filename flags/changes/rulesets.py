@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import jsonschema
-
 from audit.facts import Effect
 from flagengine import Problem, problems_in_flag
 from flags.changes.base import Scope
+from flags.changes.schemas import problems_by_schema
 from flags.errors import Invalid
 from flags.models import Flag, FlagConfiguration
 from flags.snapshots import Entry, flag_entry, typed
@@ -84,8 +83,8 @@ def checked_variations(
 ) -> list[dict[str, Any]]:
     """The variations as they are stored; raises Invalid with the place of each fault.
 
-    The shape and the types of values are the engine's to judge (`settle` asks it); here is what a
-    ruleset does not carry: the names, and the JSON Schema.
+    The engine judges keys and values, here already: a project that has no environment yet has no
+    ruleset in which it could. What a ruleset does not carry comes beside: names, the JSON Schema.
     """
     problems: list[Problem] = []
     for index, variation in enumerate(variations):
@@ -107,32 +106,27 @@ def checked_variations(
             for member in ("name", "description")
             if not isinstance(variation.get(member, ""), str)
         ]
-    if json_schema is not None:
-        problems += _schema_problems(variations, type_, json_schema)
+    problems = problems or _problems_by_type(variations, type_)
+    if json_schema is not None and not problems:
+        problems += problems_by_schema(variations, type_, json_schema)
     if problems:
         raise Invalid(problems)
     return [{**variation, "value": typed(variation["value"], type_)} for variation in variations]
 
 
-def _schema_problems(
-    variations: Sequence[dict[str, Any]], type_: str, json_schema: Any
-) -> list[Problem]:
-    if type_ == "boolean":
-        return [Problem("json_schema", "a boolean flag takes no schema")]
-    try:
-        jsonschema.Draft202012Validator.check_schema(json_schema)
-    except jsonschema.SchemaError as error:
-        return [Problem("json_schema", f"is not a JSON Schema: {error.message}")]
-    validator = jsonschema.Draft202012Validator(json_schema)
-    return [
-        Problem(f"variations[{index}].value{_path(error)}", error.message)
-        for index, variation in enumerate(variations)
-        if isinstance(variation, dict) and "value" in variation
-        for error in validator.iter_errors(variation["value"])
-    ]
-
-
-def _path(error: jsonschema.ValidationError) -> str:
-    return "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
-    )
+def _problems_by_type(variations: Sequence[dict[str, Any]], type_: str) -> list[Problem]:
+    served = [{"key": row["key"], "value": typed(row["value"], type_)} for row in variations]
+    flag = {
+        "key": "flag",
+        "type": type_,
+        "version": 1,
+        "variations": served,
+        "enabled": False,
+        "off_variation": None,
+        "prerequisites": [],
+        "targets": [],
+        "rules": [],
+        "fallthrough": {"split": {"by": "targetingKey", "salt": "0", "shares": []}},
+        "client_visible": False,
+    }
+    return [row for row in problems_in_flag(flag) if row.path.startswith("variations")]
