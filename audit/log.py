@@ -129,18 +129,26 @@ def _person(actor: Actor) -> Person:
 
 
 def _coalesced(effects: Sequence[Effect]) -> list[dict[str, Any]]:
-    """The delta's entries; of several whole values for one subject the last stands.
+    """The delta's entries without those that the very next one for their subject overwrites.
 
-    Entries for id lists are increments, so each of them stays, unless their segment is replaced by
-    a deletion that follows.
+    A deletion stays: what is made anew under the key starts from nothing. So does what increments
+    (entries without a value) build upon.
     """
     entries = [entry for effect in effects for entry in effect.delta]
-    last = {(entry["kind"], entry["key"]): index for index, entry in enumerate(entries)}
-    return [
-        entry
-        for index, entry in enumerate(entries)
-        if "value" not in entry or last[entry["kind"], entry["key"]] == index
-    ]
+    kept: list[dict[str, Any]] = []
+    following: dict[str, dict[str, Any]] = {}
+    for entry in reversed(entries):
+        after = following.get(entry["key"])
+        is_overwritten = (
+            after is not None
+            and entry.get("value") is not None
+            and after["kind"] == entry["kind"]
+            and "value" in after
+        )
+        if not is_overwritten:
+            kept.append(entry)
+        following[entry["key"]] = entry
+    return kept[::-1]
 
 
 def _encoded_delta(
