@@ -29,6 +29,7 @@ from flags.dashboard.conditions import (
     empty_segment,
 )
 from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variation_rows
+from flags.dashboard.requests import requests_on_flag
 from flags.dashboard.review import (
     expected_version,
     problems_of,
@@ -37,7 +38,7 @@ from flags.dashboard.review import (
 )
 from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of
 from flags.dashboard.targeting import targeting_of
-from flags.dashboard.undo import told, way_back
+from flags.dashboard.undo import told_what_came
 from flags.errors import Conflict, Invalid, NotFound, StaleChange
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.queries.flags import (
@@ -56,7 +57,9 @@ def opened_flag(shell: Shell, key: str) -> SwitchRow:
     found = flag_row(shell.project, shell.environments, key)
     if found is None:
         raise Http404(f"there is no flag {key} in {shell.project.key}")
-    return SwitchRow(found, shell)
+    row = SwitchRow(found, shell)
+    row.open_requests = requests_on_flag(shell, key)
+    return row
 
 
 @require_GET
@@ -104,7 +107,7 @@ def save(request: HttpRequest, shell: Shell, flag: str, environment: str) -> Htt
     response = render(request, "dashboard/parts/_targeting.html", _targeting(shell, row, chosen))
     trigger_client_event(response, "close-dialogs")
     text = f"{flag} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 @require_http_methods(["GET", "POST"])
@@ -192,16 +195,11 @@ def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse
         raise Invalid.at("typed_key", f"expected the key {flag}, to be sure")
     change: Change = kinds[how](project=shell.project.key, flag=flag)
     outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
-    where = "flags" if how == "delete" else "flag-settings"
-    named = [shell.project.key] if how == "delete" else [shell.project.key, flag]
+    is_gone = how == "delete" and outcome.request is None
+    where = "flags" if is_gone else "flag-settings"
+    named = [shell.project.key] if is_gone else [shell.project.key, flag]
     response = redirect(reverse(where, args=named))
-    return told(
-        request,
-        response,
-        f"{flag} {said[how]}",
-        undo=way_back(change, outcome),
-        project=shell.project.key,
-    )
+    return told_what_came(request, response, shell, change, outcome, f"{flag} {said[how]}")
 
 
 def _targeting(shell: Shell, row: SwitchRow, environment: Environment) -> dict[str, Any]:
@@ -331,4 +329,4 @@ def _edited(
 ) -> HttpResponse:
     response = redirect(reverse(page, args=[shell.project.key, flag]))
     text = f"{flag} is saved" if outcome.changed else "Nothing was different"
-    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from flagengine import Problem
 from flags.changes import UNSET, CreateFlag, SwitchFlag, submit
 from flags.dashboard.shell import Shell, came_from, project_page, refused, status_of
-from flags.dashboard.undo import told, way_back
+from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
-from flags.models import Flag
+from flags.models import Flag, Request
 from flags.queries.flags import FlagFilter, FlagRow, filter_choices, flag_list, flag_row
 
 TYPE_NAMES = {
@@ -73,12 +73,8 @@ def switch(request: HttpRequest, shell: Shell, flag: str, environment: str) -> H
         return told(request, response, f"{error}. Somebody was faster; this is how it is now.")
     response = _switched(request, shell, flag)
     place = shell.environment(environment).name
-    return told(
-        request,
-        response,
-        f"{flag} is {'on' if on else 'off'} in {place}",
-        undo=way_back(change, outcome),
-        project=shell.project.key,
+    return told_what_came(
+        request, response, shell, change, outcome, f"{flag} is {'on' if on else 'off'} in {place}"
     )
 
 
@@ -91,16 +87,18 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
         return render(request, "dashboard/create_flag.html", context)
     try:
         change = _flag_from(request, shell)
-        submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, Conflict) as error:
         context["problems"] = _problems(error)
         return render(request, "dashboard/create_flag.html", context, status=status_of(error))
     except FlagsiteError as error:
         return refused(request, error)
-    response = redirect("flag", project=shell.project.key, flag=change.key)
-    return told(
-        request, response, f"{change.key} is made, and off everywhere until you switch it on"
-    )
+    text = f"{change.key} is made, and off everywhere until you switch it on"
+    if outcome.request is not None:
+        # There is no such flag before the request is applied.
+        response = redirect("flags", project=shell.project.key)
+        return told_what_came(request, response, shell, change, outcome, text)
+    return told(request, redirect("flag", project=shell.project.key, flag=change.key), text)
 
 
 class SwitchRow:
@@ -109,6 +107,8 @@ class SwitchRow:
     def __init__(self, found: FlagRow, shell: Shell) -> None:
         self.flag = found.flag
         self.changed_at = found.changed_at
+        # Told on the page of the flag alone.
+        self.open_requests: list[Request] = []
         self.states = [
             {
                 "environment": state.environment,

@@ -13,10 +13,11 @@ from audit.models import Event
 from flags.changes import Change, DefineSegment, configured_as, submit
 from flags.dashboard.events import Telling
 from flags.dashboard.flags import SwitchRow
+from flags.dashboard.review import asked_for
 from flags.dashboard.shell import Shell, project_page, status_of
-from flags.dashboard.undo import told, way_back
+from flags.dashboard.undo import told_what_came
 from flags.differences import json_lines, sentences
-from flags.errors import FlagsiteError, StaleChange
+from flags.errors import ApprovalNeeded, FlagsiteError, StaleChange
 from flags.models import FlagConfiguration, Segment, SegmentDefinition
 from flags.queries.flags import flag_row
 from flags.queries.history import (
@@ -251,16 +252,18 @@ def _restore(
     wants_it_done = request.method == "POST"
     reason = request.POST.get("reason", "")
     error: FlagsiteError | None = None
+    approval: dict[str, Any] | None = None
     try:
         outcome = submit(change, actor=shell.actor, reason=reason, dry_run=not wants_it_done)
+    except ApprovalNeeded as refusal:
+        approval = asked_for(shell, change, refusal)["approval"]
     except FlagsiteError as refusal:
         error = refusal
     else:
         if wants_it_done:
             back = redirect(context["back"])
             text = f"{context['subject_key']} is as it was, in {context['environment'].name}"
-            undo = way_back(change, outcome)
-            return told(request, back, text, undo=undo, project=shell.project.key)
+            return told_what_came(request, back, shell, change, outcome, text)
     return render(
         request,
         "dashboard/history/restore.html",
@@ -270,6 +273,7 @@ def _restore(
             "words": sentences(now, then),
             "lines": json_lines(now, then),
             "error": error,
+            "approval": approval,
             "is_stale": isinstance(error, StaleChange),
             "may_restore": error is None or isinstance(error, StaleChange),
             "problems": getattr(error, "problems", []),

@@ -1,17 +1,20 @@
 """The dialog that stands before a save: what it would do, or what is wrong."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_htmx.http import reswap, retarget
 
+from audit.facts import Effect
 from flagengine import Problem
 from flags import differences
-from flags.changes import Change, Outcome, submit
+from flags.changes import Change, submit
+from flags.changes.outlook import outlook
 from flags.dashboard.shell import Shell, status_of
-from flags.errors import FlagsiteError, Invalid, StaleChange
+from flags.errors import ApprovalNeeded, FlagsiteError, Invalid, StaleChange
 from flags.models import Environment
 
 
@@ -55,7 +58,9 @@ def reviewed(
     }
     status = 200
     try:
-        context |= _differences(submit(change, actor=shell.actor, dry_run=True))
+        context |= _differences(submit(change, actor=shell.actor, dry_run=True).effects)
+    except ApprovalNeeded as error:
+        context |= asked_for(shell, change, error)
     except StaleChange as error:
         context |= {"stale": error, "version_now": version_now}
         status = status_of(error)
@@ -71,10 +76,18 @@ def problems_of(error: FlagsiteError) -> list[Problem]:
     return error.problems if isinstance(error, Invalid) else [Problem("", str(error))]
 
 
-def _differences(outcome: Outcome) -> dict[str, Any]:
-    effects = [effect for effect in outcome.effects if effect.environment is not None]
+def asked_for(shell: Shell, change: Change, refusal: ApprovalNeeded) -> dict[str, Any]:
+    """What a save would do that becomes a request, which rule asks, and who can give it."""
+    foreseen = outlook(change, actor=shell.actor)
+    return _differences(foreseen.effects) | {
+        "approval": {"because": refusal.lacking, "missing": foreseen.missing}
+    }
+
+
+def _differences(every: Sequence[Effect]) -> dict[str, Any]:
+    effects = [effect for effect in every if effect.environment is not None]
     return {
-        "changed": outcome.changed,
+        "changed": bool(every),
         "sentences": [
             sentence
             for effect in effects

@@ -41,7 +41,7 @@ from flags.dashboard.shell import (
     project_page,
     status_of,
 )
-from flags.dashboard.undo import told, way_back
+from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, Invalid, StaleChange
 from flags.models import Environment, Segment
 from flags.queries.flags import attributes_in_use, segment_keys
@@ -85,12 +85,17 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
         tags=read_tags(request.POST.get("tags", "")),
     )
     try:
-        submit(change, actor=shell.actor)
+        outcome = submit(change, actor=shell.actor)
     except (Invalid, Conflict) as error:
         context["problems"] = problems_of(error)
         return render(request, "dashboard/create_segment.html", context, status=status_of(error))
+    text = f"{change.key} is made; say below who is in it"
+    if outcome.request is not None:
+        # There is no such segment before the request is applied.
+        response = redirect("segments", project=shell.project.key)
+        return told_what_came(request, response, shell, change, outcome, text)
     response = redirect("segment", project=shell.project.key, segment=change.key)
-    return told(request, response, f"{change.key} is made; say below who is in it")
+    return told(request, response, text)
 
 
 @require_GET
@@ -130,7 +135,7 @@ def save(request: HttpRequest, shell: Shell, segment: str, environment: str) -> 
     response = render(request, "dashboard/parts/_definition.html", context)
     trigger_client_event(response, "close-dialogs")
     text = f"{segment} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 @require_POST
@@ -147,7 +152,7 @@ def change_ids(request: HttpRequest, shell: Shell, segment: str, environment: st
         remove=tuple(request.POST.getlist("remove")),
     )
     outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
-    after = [effect.after for effect in outcome.effects]
+    after = [effect.after for effect in outcome.effects if outcome.request is None]
     added = sum(len(entry.get("add", change.add)) for entry in after)
     removed = sum(len(entry.get("remove", change.remove)) for entry in after)
     words = [f"{n:,} {what}" for n, what in ((added, "added"), (removed, "removed")) if n]
@@ -159,7 +164,7 @@ def change_ids(request: HttpRequest, shell: Shell, segment: str, environment: st
         found, chosen = opened_segment(shell, segment), shell.environment(environment)
         context = _definition(request, shell, found, chosen)
         response = render(request, "dashboard/parts/_segment_ids.html", context)
-    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 @require_http_methods(["GET", "POST"])
@@ -199,7 +204,7 @@ def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
         return render(request, "dashboard/segment_settings.html", context, status=status_of(error))
     response = redirect("segment-settings", project=shell.project.key, segment=segment)
     text = f"{segment} is saved" if outcome.changed else "Nothing was different"
-    return told(request, response, text, undo=way_back(change, outcome), project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 @require_POST
@@ -208,8 +213,11 @@ def delete(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     """Remove a segment that nothing uses; asks for the key to be typed."""
     if request.POST.get("typed_key", "") != segment:
         raise Invalid.at("typed_key", f"expected the key {segment}, to be sure")
-    submit(DeleteSegment(project=shell.project.key, segment=segment), actor=shell.actor)
+    change = DeleteSegment(project=shell.project.key, segment=segment)
+    outcome = submit(change, actor=shell.actor)
     response = redirect("segments", project=shell.project.key)
+    if outcome.request is not None:
+        return told_what_came(request, response, shell, change, outcome, "")
     return told(request, response, f"{segment} is deleted")
 
 

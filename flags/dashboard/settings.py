@@ -22,7 +22,7 @@ from flags.changes import (
 )
 from flags.dashboard.problems import by_field
 from flags.dashboard.shell import Shell, project_page, status_of
-from flags.dashboard.undo import told, way_back
+from flags.dashboard.undo import told, told_what_came
 from flags.errors import FlagsiteError, Invalid
 from flags.models import Environment, Role, SdkKey
 from flags.models.secrets import Secret, new_secret
@@ -155,15 +155,14 @@ def delete_environment(request: HttpRequest, shell: Shell, environment: str) -> 
     try:
         if typed != environment:
             raise Invalid.at("confirmation", f"expected {environment}, got {typed or 'nothing'}")
-        submit(
-            DeleteEnvironment(project=shell.project.key, environment=environment),
-            actor=shell.actor,
-            reason=request.POST.get("reason", ""),
-        )
+        change = DeleteEnvironment(project=shell.project.key, environment=environment)
+        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except FlagsiteError as refusal:
         error = refusal
     else:
         response = redirect("environments", project=shell.project.key)
+        if outcome.request is not None:
+            return told_what_came(request, response, shell, change, outcome, "")
         return told(request, response, f"{found.name} is deleted; its history stays")
     # Not `by_field`: this page has another form with a field of its own for what is general.
     problem = {"confirmation": "; ".join(by_field(error, {"confirmation"}).values())}
@@ -292,8 +291,7 @@ def _done(
     response = redirect(reverse(page, args=[shell.project.key, *named]))
     if not outcome.changed:
         return told(request, response, "Nothing was different, so nothing changed")
-    undo = way_back(change, outcome)
-    return told(request, response, text, undo=undo, project=shell.project.key)
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 def _require_name(name: object) -> None:

@@ -28,6 +28,7 @@ from flags.errors import (
     NotFound,
 )
 from flags.models import Environment, Project
+from flags.queries.requests import waiting_for
 
 STATUS = {
     Denied: 403,
@@ -50,6 +51,8 @@ class Shell:
     section: str
     edit_refusal: str | None
     administer_refusal: str | None
+    # How many requests wait for this person's verdict or signature.
+    waiting: int = 0
 
     @property
     def may_edit(self) -> bool:
@@ -67,12 +70,11 @@ class Shell:
         raise Http404(f"there is no environment {key} in {self.project.key}")
 
     def refusal_in(self, environment: Environment) -> str | None:
-        """Why this person may not change what flags evaluate to here; None where they may."""
-        if self.edit_refusal:
-            return self.edit_refusal
-        if environment.requires_approval:
-            return f"{environment.name} accepts only approved changes"
-        return None
+        """Why this person may not change what flags evaluate to here; None where they may.
+
+        Where the environment requires approval they may ask for it: a save becomes a request.
+        """
+        return self.edit_refusal
 
 
 def project_page(
@@ -104,6 +106,7 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         raise Http404(f"there is no project {key}")
     if request.session.get("last_project") != key:
         request.session["last_project"] = key
+    is_page = not is_part(request)
     return Shell(
         actor=actor,
         project=project,
@@ -112,7 +115,14 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         section=section,
         edit_refusal=access.missing(actor, Action.EDIT, project),
         administer_refusal=access.missing(actor, Action.ADMINISTER, project),
+        # Parts show no sidebar.
+        waiting=len(waiting_for(project, actor.id)) if is_page else 0,
     )
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Whether htmx asks for a piece of a page."""
+    return bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
 
 
 def chosen_environment(request: HttpRequest, shell: Shell) -> Environment:
@@ -133,10 +143,9 @@ def chosen_environment(request: HttpRequest, shell: Shell) -> Environment:
 def refused(request: HttpRequest, error: FlagsiteError) -> HttpResponse:
     """Say what was refused and why: beside the page for htmx, else as a page of its own."""
     context = {"error": error, "problems": getattr(error, "problems", [])}
-    is_part = bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
-    template = "dashboard/parts/_refusal.html" if is_part else "dashboard/refusal.html"
+    template = "dashboard/parts/_refusal.html" if is_part(request) else "dashboard/refusal.html"
     response = render(request, template, context, status=status_of(error))
-    if is_part:
+    if is_part(request):
         # What was asked for stays as it is; only the message is new.
         response["HX-Reswap"] = "none"
     return response

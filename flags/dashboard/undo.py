@@ -12,7 +12,9 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from flags.changes import Change, Outcome, from_json, submit
+from flags.changes.apply import standing
 from flags.dashboard.shell import Shell, came_from, project_page
+from flags.errors import FlagsiteError
 
 SALT = "flagsite.undo"
 OFFERED_FOR_SECONDS = 24 * 60 * 60
@@ -37,14 +39,59 @@ def told(
     *,
     undo: str | None = None,
     project: str = "",
+    link: str = "",
 ) -> HttpResponse:
-    """The response, with a message that the page shows for a while and an undo where there is one."""
+    """The response, with a message that the page shows for a while.
+
+    With an undo where there is one, or a link to the request that the save became.
+    """
     if not request.htmx:  # type: ignore[attr-defined]
-        messages.success(request, text, extra_tags=undo or "")
+        # base.html takes the tags of an info for a link's address, those of a success for an undo.
+        level = messages.INFO if link else messages.SUCCESS
+        messages.add_message(request, level, text, extra_tags=link or undo or "")
         return response
-    context = {"text": text, "undo": undo, "project_key": project, "out_of_band": True}
+    context = {
+        "text": text,
+        "undo": undo,
+        "link": link,
+        "project_key": project,
+        "out_of_band": True,
+    }
     response.write(render_to_string("dashboard/parts/_toast.html", context, request=request))
     return response
+
+
+def told_what_came(
+    request: HttpRequest,
+    response: HttpResponse,
+    shell: Shell,
+    change: Change,
+    outcome: Outcome,
+    text: str,
+) -> HttpResponse:
+    """What a save did, with its undo; or which request it became, and who can approve that."""
+    project = shell.project.key
+    if outcome.request is None:
+        return told(request, response, text, undo=way_back(change, outcome), project=project)
+    return told(
+        request,
+        response,
+        sent_for_approval(project, outcome.request),
+        link=reverse("request", args=[project, outcome.request]),
+    )
+
+
+def sent_for_approval(project: str, number: int) -> str:
+    """As `Sent for approval as request #7: needs 1 more approval by a reviewer or above (…)`."""
+    try:
+        missing = standing(project, number).missing
+    except FlagsiteError:
+        # The request is there; what it needs is on its page.
+        missing = []
+    needs = "; ".join(
+        f"{row.what} ({', '.join(row.who)})" if row.who else row.what for row in missing
+    )
+    return f"Sent for approval as request #{number}" + (f": needs {needs}" if needs else "")
 
 
 @require_POST
@@ -58,7 +105,12 @@ def take_back(request: HttpRequest, shell: Shell) -> HttpResponse:
     except signing.BadSignature:
         return HttpResponseBadRequest("expected the undo that a page offered within the last day")
     changes = [from_json(step) for step in stored]
-    submit(*changes, actor=shell.actor, reason="Taken back")
+    outcome = submit(*changes, actor=shell.actor, reason="Taken back")
+    if outcome.request is not None:
+        response = HttpResponse()
+        if not request.htmx:  # type: ignore[attr-defined]
+            response = redirect(came_from(request, reverse("flags", args=[shell.project.key])))
+        return told_what_came(request, response, shell, changes[0], outcome, "")
     if request.htmx:  # type: ignore[attr-defined]
         response = told(request, HttpResponse(), "Taken back")
         return trigger_client_event(response, "refresh-all", after="settle")

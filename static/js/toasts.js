@@ -7,7 +7,7 @@ function attend(toast) {
   toast.dataset.attended = "";
   let timer = null;
   const start = () => {
-    timer = setTimeout(() => toast.remove(), toast.querySelector("form") ? WITH_UNDO_MS : PLAIN_MS);
+    timer = setTimeout(() => toast.remove(), toast.querySelector("form, a") ? WITH_UNDO_MS : PLAIN_MS);
   };
   const stop = () => clearTimeout(timer);
   toast.addEventListener("pointerenter", stop);

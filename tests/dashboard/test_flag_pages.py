@@ -20,7 +20,7 @@ from flags.changes import (
 )
 from flags.dashboard.conditions import OPERATORS, group_of
 from flags.dashboard.segments import read_ids
-from flags.models import Flag, FlagConfiguration, Segment, SegmentDefinition
+from flags.models import Flag, FlagConfiguration, Request, Segment, SegmentDefinition
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -141,18 +141,22 @@ def test_a_viewer_cannot_open_the_editor_or_save(signed_in, a_flag):
     assert configuration().rules == []
 
 
-def test_an_environment_that_requires_approval_is_read_only(signed_in, a_flag):
+def test_a_save_where_approval_is_required_asks_for_it_and_says_by_whom(signed_in, a_flag):
     a_flag()
     submit(
         EditEnvironment(project="shop", environment="production", requires_approval=True),
         actor=OPERATOR,
     )
 
-    page = words(signed_in().get("/p/shop/flags/new-checkout?environment=production&edit=1"))
-    refused = post(signed_in(), {"rules": [rule()]})
+    before = words(post(signed_in(), {"rules": [rule()]}, step="/preview"))
+    after = words(post(signed_in(), {"rules": [rule()]}))
 
-    assert "Production accepts only approved changes" in page
-    assert refused.status_code == 403
+    assert "Rule Germans was added" in before
+    assert "1 more approval by a reviewer or above : admin, owner, reviewer" in before
+    assert "Send for approval" in before
+    assert "Sent for approval as request #1: needs 1 more approval" in after
+    assert configuration().rules == []
+    assert Request.objects.get().state == "in_review"
 
 
 def test_the_environment_looked_at_last_is_shown_again(signed_in, a_flag):

@@ -261,19 +261,18 @@ def test_a_viewer_sees_why_switches_rest(signed_in, a_flag):
     assert not is_on("new-checkout", "production")
 
 
-def test_an_environment_that_requires_approval_says_so_and_refuses(signed_in, a_flag):
+def test_a_switch_where_approval_is_required_becomes_a_request(signed_in, a_flag):
     a_flag()
     submit(
         EditEnvironment(project="shop", environment="production", requires_approval=True),
         actor=OPERATOR,
     )
 
-    page = signed_in().get("/p/shop/flags").content.decode()
-    refused = switch(signed_in(), on=True, **HTMX)
+    answer = switch(signed_in(), on=True, **HTMX)
 
-    assert 'disabled title="Production accepts only approved changes"' in page
-    assert refused.status_code == 403
-    assert "production requires approval" in words(refused)
+    assert "Sent for approval as request #1: needs 1 more approval by a reviewer" in words(answer)
+    assert 'href="/p/shop/requests/1"' in answer.content.decode()
+    assert 'aria-checked="true"' not in answer.content.decode()
 
 
 def test_an_undo_of_somebody_elses_making_is_refused(signed_in):

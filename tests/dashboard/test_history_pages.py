@@ -351,7 +351,7 @@ def test_viewers_are_offered_no_restore_and_refused_one(browser, a_flag, editor)
     assert not configuration().enabled
 
 
-def test_an_environment_that_requires_approval_cannot_be_restored_directly(
+def test_restoring_where_approval_is_required_becomes_a_request(
     browser, a_flag, admin, editor
 ):
     a_flag(on=True)
@@ -362,10 +362,11 @@ def test_an_environment_that_requires_approval_cannot_be_restored_directly(
         actor=admin,
     )
 
-    response = browser().post(restore_address(wanted), {"reason": "Please"})
+    before = text_of(browser().get(restore_address(wanted)))
+    after = browser().post(restore_address(wanted), {"reason": "Please"}, follow=True)
 
-    assert response.status_code == 403
-    assert "requires approval" in text_of(response)
+    assert "Send for approval" in before
+    assert "Sent for approval as request #1" in text_of(after)
     assert not configuration().enabled
 
 

@@ -1,0 +1,224 @@
+"""Requests of a project: the lists, one of them with its conversation, and what waits for whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Prefetch, QuerySet
+
+from audit.models import Event
+from flags.models import (
+    Comment,
+    Environment,
+    Membership,
+    Policy,
+    Project,
+    Request,
+    Role,
+    State,
+    Team,
+    User,
+    Verdict,
+)
+
+ROWS_A_PAGE = 25
+CLOSED = (State.APPLIED, State.REJECTED, State.WITHDRAWN, State.EXPIRED)
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """A request in a list. `asked` is how many approvals its environments ask for, at most."""
+
+    request: Request
+    environments: list[Environment]
+    asked: int
+    given: int
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.request.state == State.IN_REVIEW
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    rows: list[RequestRow]
+    page: int
+    pages: int
+    total: int
+
+
+def waiting_for(project: Project, user_id: str) -> list[int]:
+    """Numbers of the requests whose verdict this person could give, newest first.
+
+    Also the bypasses that somebody else has to sign. One query where nothing is in review, else at
+    most six.
+    """
+    open_ones = (
+        Request.objects.filter(project=project, state=State.IN_REVIEW)
+        .exclude(author_id=user_id)
+        .prefetch_related(_in_force(), "contributors")
+    )
+    bypassed = Request.objects.filter(
+        project=project, state=State.APPLIED, bypass_reviewed_by=None
+    ).exclude(bypass_reason="")
+    candidates = list(open_ones)
+    to_sign = list(bypassed.exclude(author_id=user_id).values_list("number", flat=True))
+    if not candidates:
+        return sorted(to_sign, reverse=True)
+    asked = _policies(project)
+    rank = _rank_in(project, user_id)
+    waiting = [
+        request.number for request in candidates if _waits_for(request, user_id, rank, asked)
+    ]
+    return sorted({*waiting, *to_sign}, reverse=True)
+
+
+def requests_for_review(project: Project, user_id: str, *, page: int = 1) -> RequestPage:
+    return _paged(project, _all(project).filter(number__in=waiting_for(project, user_id)), page)
+
+
+def requests_of(project: Project, user_id: str, *, state: str = "", page: int = 1) -> RequestPage:
+    return _paged(project, _in_state(_all(project).filter(author_id=user_id), state), page)
+
+
+def all_requests(project: Project, *, state: str = "", page: int = 1) -> RequestPage:
+    return _paged(project, _in_state(_all(project), state), page)
+
+
+def one_request(project: Project, number: int) -> Request | None:
+    """With author and everybody who had a hand in it; two queries."""
+    rows = Request.objects.filter(project=project, number=number)
+    return (
+        rows.select_related("author", "armed_by", "bypass_reviewed_by")
+        .prefetch_related("contributors")
+        .first()
+    )
+
+
+def verdicts_on(request: Request) -> list[Verdict]:
+    """All of them, also those taken back."""
+    return list(request.verdicts.select_related("reviewer").order_by("at"))
+
+
+@dataclass(frozen=True)
+class Said:
+    """A comment and what was answered to it."""
+
+    comment: Comment
+    answers: list[Comment]
+
+
+def conversation_on(request: Request) -> list[Said]:
+    """Comments in the order they were made, answers below what they answer."""
+    comments = list(request.comments.select_related("author").order_by("at"))
+    by_id = {comment.pk: comment for comment in comments}
+    threads = {comment.pk: Said(comment, []) for comment in comments if comment.answers_id is None}
+    for comment in comments:
+        first = comment
+        while first.answers_id is not None:
+            first = by_id[first.answers_id]
+        if first is not comment:
+            threads[first.pk].answers.append(comment)
+    return list(threads.values())
+
+
+def events_of(project: Project, environments: Sequence[Environment], number: int) -> list[Event]:
+    """What applying the request recorded, the environments' events before the project's."""
+    streams = [environment.stream_key for environment in environments]
+    rows = Event.objects.filter(
+        stream__in=[*streams, project.stream_key], request=str(number)
+    ).defer("canonical", "delta")
+    return sorted(rows, key=lambda event: event.stream_id == project.stream_key)
+
+
+def policy_of(environment: Environment) -> Policy:
+    """The environment's policy; the one that counts where it has none of its own."""
+    return Policy.objects.filter(environment=environment).first() or Policy(environment=environment)
+
+
+def teams_of(project: Project) -> list[Team]:
+    """With their members; two queries."""
+    return list(project.teams.prefetch_related("members"))
+
+
+def open_requests_touching(
+    project: Project, environment: Environment, states: Sequence[str]
+) -> list[Request]:
+    """What another policy of this environment would be asked of."""
+    return list(
+        Request.objects.filter(
+            project=project, state__in=states, environments__contains=[environment.key]
+        ).select_related("author")
+    )
+
+
+def _all(project: Project) -> QuerySet[Request]:
+    return Request.objects.filter(project=project).select_related("author")
+
+
+def _in_state(rows: QuerySet[Request], state: str) -> QuerySet[Request]:
+    if state == "open":
+        return rows.exclude(state__in=CLOSED)
+    return rows.filter(state=state) if state in State.values else rows
+
+
+def _paged(project: Project, rows: QuerySet[Request], page: int) -> RequestPage:
+    total = rows.count()
+    pages = max(1, -(-total // ROWS_A_PAGE))
+    page = min(max(1, page), pages)
+    shown = rows.order_by("-number")[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    environments = {row.key: row for row in project.environments.all()}
+    asked = _policies(project)
+    return RequestPage(
+        rows=[
+            RequestRow(
+                request=request,
+                environments=[
+                    environments[key] for key in environments if key in request.environments
+                ],
+                asked=max((asked[key].approvals for key in request.environments if key in asked), default=0),
+                given=sum(row.verdict == "approved" for row in request.verdicts.all()),
+            )
+            for request in shown.prefetch_related(_in_force())
+        ],
+        page=page,
+        pages=pages,
+        total=total,
+    )  # fmt: skip
+
+
+def _in_force() -> "Prefetch[str]":
+    return Prefetch("verdicts", Verdict.objects.filter(undone_at=None))
+
+
+def _policies(project: Project) -> dict[str, Policy]:
+    """By the key of each environment that requires approval; two queries."""
+    rows = project.environments.filter(requires_approval=True)
+    own = {row.environment_id: row for row in Policy.objects.filter(environment__in=rows)}
+    return {row.key: own.get(row.pk, Policy()) for row in rows}
+
+
+def _rank_in(project: Project, user_id: str) -> int:
+    """How far this person's role reaches; a site administrator's further than any."""
+    if User.objects.filter(pk=user_id, is_superuser=True).exists():
+        return max(role.rank for role in Role)
+    role = Membership.objects.filter(project=project, user_id=user_id).values_list(
+        "role", flat=True
+    )
+    return max((Role(one).rank for one in role), default=-1)
+
+
+def _waits_for(request: Request, user_id: str, rank: int, asked: dict[str, Policy]) -> bool:
+    policies = [asked[key] for key in request.environments if key in asked] or [Policy()]
+    contributors = {str(person.pk) for person in request.contributors.all()}
+    given = list(request.verdicts.all())
+    # Where enough verdicts are in force and it waits still, an edit made some of them stale.
+    enough = sum(row.verdict == "approved" for row in given) >= max(
+        policy.approvals for policy in policies
+    )
+    if any(str(row.reviewer_id) == str(user_id) for row in given) and not enough:
+        return False
+    return any(
+        rank >= Role(policy.minimum_role).rank
+        and not (policy.exclude_contributors and str(user_id) in contributors)
+        for policy in policies
+    )

@@ -1,0 +1,383 @@
+"""Requests on the pages: what waits for whom, one request, and what is done to it."""
+
+import html
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from flags.changes import (
+    ApplyRequest,
+    ConfigureFlag,
+    EditEnvironment,
+    EditRequest,
+    ReviewRequest,
+    SetTeam,
+    SwitchFlag,
+    submit,
+)
+from flags.dashboard.requests import read_instant
+from flags.models import Environment, Flag, Policy, Request, Team
+from tests.cast import OPERATOR
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/p/shop/requests"
+ONE = "/p/shop/requests/1"
+POLICY = "/p/shop/settings/environments/production/policy"
+PRODUCTION = {"project": "shop", "environment": "production"}
+SWITCH = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
+
+
+@pytest.fixture
+def browser(client: Client, users, project):
+    def signed_in_as(name: str = "reviewer") -> Client:
+        client.force_login(users[name])
+        return client
+
+    return signed_in_as
+
+
+@pytest.fixture
+def asked(project, a_flag, editor):
+    """The editor's request to switch new-checkout on in production, which asks for one approval."""
+    a_flag("new-checkout")
+    a_flag("other")
+    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
+    submit(SWITCH, actor=editor, reason="Launch day")
+    return Request.objects.get()
+
+
+def words(response) -> str:
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def behaviour_on(page) -> str:
+    return re.search(r'name="behaviour" value="(\w+)"', page.content.decode())[1]
+
+
+def is_on(flag="new-checkout") -> bool:
+    return Flag.objects.get(key=flag).configurations.get(environment__key="production").enabled
+
+
+def state(number=1) -> str:
+    return Request.objects.get(number=number).state
+
+
+def test_who_could_approve_is_told_that_a_request_waits(asked, browser):
+    page = browser("reviewer").get(LIST)
+
+    assert "#1" in words(page)
+    assert "0 of 1 approval" in words(page)
+    assert "Requests , 1 waiting for you" in words(page)
+
+
+@pytest.mark.parametrize("name", ["editor", "viewer"])
+def test_who_could_not_is_not(asked, browser, name):
+    page = words(browser(name).get(LIST))
+
+    assert "Nothing waits for you" in page
+    assert "waiting for you" not in page
+
+
+def test_what_one_approved_waits_for_one_no_more(asked, browser, reviewer):
+    environment = Environment.objects.get(key="production")
+    Policy.objects.create(environment=environment, approvals=2)
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+
+    assert "Nothing waits for you" in words(browser("reviewer").get(LIST))
+    assert "1 waiting for you" in words(browser("admin").get(LIST))
+
+
+def test_a_request_says_in_words_what_it_does_and_what_it_needs(asked, browser):
+    page = words(browser("reviewer").get(ONE))
+
+    assert "Turned on" in page
+    assert "Launch day" in page
+    assert "1 more approval by a reviewer or above production admin, owner, reviewer" in page
+    assert "production: every change asks for approval" in page
+
+
+def test_outsiders_see_no_request(asked, browser):
+    assert browser("outsider").get(ONE).status_code == 404
+    assert browser("outsider").get(LIST).status_code == 404
+    assert browser("reviewer").get("/p/shop/requests/99").status_code == 404
+
+
+def test_a_reviewer_approves_what_was_on_the_screen(asked, browser):
+    reviewer = browser("reviewer")
+    sent = {"verdict": "approved", "behaviour": behaviour_on(reviewer.get(ONE))}
+
+    after = reviewer.post(f"{ONE}/review", sent, follow=True)
+
+    assert "You approved request #1" in words(after)
+    assert "Everything that the policies ask for is there" in words(after)
+    assert state() == "approved"
+
+
+def test_what_was_on_the_screen_and_is_no_more_is_not_approved(asked, browser, editor):
+    reviewer = browser("reviewer")
+    sent = {"verdict": "approved", "behaviour": behaviour_on(reviewer.get(ONE))}
+    submit(EditRequest(project="shop", request=1, armed=True), actor=editor)
+
+    after = reviewer.post(f"{ONE}/review", sent)
+
+    assert after.status_code == 409
+    assert "does something else by now; look at it again" in words(after)
+    assert state() == "in_review"
+
+
+def test_a_stale_verdict_is_struck_through_with_why(asked, browser, editor, reviewer):
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+    submit(EditRequest(project="shop", request=1, armed=True), actor=editor)
+
+    page = browser("reviewer").get(ONE)
+
+    assert re.search(r"<s>\s*<strong>reviewer</strong> approved</s>", page.content.decode())
+    assert "The request does something else by now, so it counts no more" in words(page)
+    assert "1 waiting for you" in words(page)
+
+
+def test_authors_are_told_why_they_cannot_approve(asked, browser):
+    page = words(browser("editor").get(ONE))
+
+    assert "Nobody approves a request of their own" in page
+    assert "Your verdict" not in words(browser("editor").get(ONE)).split("Say something")[0]
+
+
+def test_rejecting_and_asking_for_changes_take_a_reason(asked, browser):
+    reviewer = browser("reviewer")
+
+    for verdict in ("rejected", "changes_requested"):
+        refused = reviewer.post(f"{ONE}/review", {"verdict": verdict, "reason": " "})
+        assert refused.status_code == 422
+    assert state() == "in_review"
+
+    reviewer.post(f"{ONE}/review", {"verdict": "rejected", "reason": "Not on a Friday"})
+    assert state() == "rejected"
+    assert "Not on a Friday" in words(reviewer.get(ONE))
+
+
+def test_a_verdict_is_taken_back(asked, browser, reviewer):
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+
+    page = browser("reviewer").post(f"{ONE}/undo-verdict", follow=True)
+
+    assert "Taken back" in words(page)
+    assert state() == "in_review"
+
+
+def test_an_approved_request_is_applied_and_says_so(asked, browser, reviewer):
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+
+    page = browser("editor").post(f"{ONE}/apply", follow=True)
+
+    assert is_on()
+    assert "Request #1 is applied" in words(page)
+    assert "Turned on" in words(page)
+
+
+def test_what_is_not_approved_is_not_applied(asked, browser):
+    page = browser("editor").post(f"{ONE}/apply")
+
+    assert page.status_code == 403
+    assert "1 more approval" in words(page)
+    assert not is_on()
+
+
+def test_a_request_is_given_a_time_and_loses_it(asked, browser):
+    browser("editor").post(f"{ONE}/schedule", {"apply_at": "2100-06-01T09:00", "offset": "-120"})
+    assert Request.objects.get().apply_at.isoformat() == "2100-06-01T07:00:00+00:00"
+
+    browser("editor").post(f"{ONE}/schedule", {"apply_at": ""})
+    assert Request.objects.get().apply_at is None
+
+
+def test_a_time_that_has_passed_is_refused_and_stays_typed(asked, browser):
+    page = browser("editor").post(f"{ONE}/schedule", {"apply_at": "2001-06-01T09:00"})
+
+    assert page.status_code == 422
+    assert "expected an instant to come" in words(page)
+    assert 'value="2001-06-01T09:00"' in page.content.decode()
+
+
+def test_an_instant_is_read_with_the_browsers_offset():
+    assert read_instant("2100-01-01T10:00", "-60").isoformat() == "2100-01-01T09:00:00+00:00"
+    assert read_instant("", "0") is None
+
+
+def test_a_bypass_takes_a_reason_and_is_signed_by_somebody_else(asked, browser):
+    admin = browser("admin")
+    assert admin.post(f"{ONE}/bypass", {"bypass_reason": " "}).status_code == 422
+    assert not is_on()
+
+    admin.post(f"{ONE}/bypass", {"bypass_reason": "Outage"})
+    assert is_on()
+    assert "Applied without approval: Outage" in words(admin.get(ONE))
+
+    assert "1 waiting for you" in words(browser("reviewer").get(LIST))
+    signed = browser("reviewer").post(f"{ONE}/sign", follow=True)
+    assert "reviewer signed for having looked at it" in words(signed)
+
+
+def test_only_who_may_bypass_is_offered_to(asked, browser):
+    assert "Apply without approval" in words(browser("admin").get(ONE))
+    assert "Apply without approval" not in words(browser("editor").get(ONE))
+    assert browser("editor").post(f"{ONE}/bypass", {"bypass_reason": "Mine"}).status_code == 403
+
+
+def test_comments_are_answered_and_name_their_line(asked, browser):
+    reviewer = browser("reviewer")
+    line = "flag:new-checkout@production Turned on"
+    reviewer.post(f"{ONE}/comment", {"body": "At which hour?", "line": line})
+    comment = Request.objects.get().comments.get()
+
+    asking = reviewer.get(f"{ONE}?answer={comment.pk}")
+    reviewer.post(f"{ONE}/comment", {"body": "At nine", "answers": str(comment.pk)})
+    page = words(reviewer.get(ONE))
+
+    assert "Answer reviewer" in words(asking)
+    assert page.index(line) < page.index("At which hour?") < page.index("At nine")
+
+
+def test_a_request_is_withdrawn_by_its_author(asked, browser):
+    browser("editor").post(f"{ONE}/withdraw")
+
+    assert state() == "withdrawn"
+    assert "Still needed" not in words(browser("editor").get(ONE))
+
+
+def test_a_conflict_shows_theirs_and_yours_and_is_settled(asked, browser, admin, editor):
+    def serving(fallthrough):
+        return ConfigureFlag(**PRODUCTION, flag="other", fallthrough=fallthrough)
+
+    half = {"split": {"salt": "s", "shares": [["on", 50_000], ["off", 50_000]]}}
+    submit(serving({"variation": "off"}), actor=editor)
+    submit(serving(half), actor=admin)
+    submit(ApplyRequest(project="shop", request=3, bypass_reason="Outage"), actor=admin)
+
+    page = words(browser("editor").get("/p/shop/requests/2"))
+    settled = words(browser("editor").post("/p/shop/requests/2/onto", follow=True))
+
+    assert "Somebody else changed the same meanwhile" in page
+    assert "Theirs Everyone else gets on 50 %, off 50 % instead of on" in page
+    assert "Yours Everyone else gets off instead of on" in page
+    assert "Your changes stand on top of theirs" in settled
+    assert "Somebody else changed the same" not in settled
+    assert "Everyone else gets off instead of on 50 %, off 50 %" in settled
+
+
+def test_one_flag_is_left_out_of_a_request(asked, browser, editor):
+    also = SwitchFlag(**PRODUCTION, flag="other", on=True)
+    submit(SWITCH, also, actor=editor)
+
+    browser("editor").post("/p/shop/requests/2/drop", {"subject": "flag:other"})
+    alone = browser("editor").post("/p/shop/requests/2/drop", {"subject": "flag:new-checkout"})
+
+    assert [row["flag"] for row in Request.objects.get(number=2).changes] == ["new-checkout"]
+    assert alone.status_code == 422
+
+
+def test_a_flag_says_that_a_request_would_change_it(asked, browser):
+    for page in ("flags/new-checkout", "flags/new-checkout/variations"):
+        said = words(browser("viewer").get(f"/p/shop/{page}"))
+        assert "Request #1 would change this flag in production" in said
+    assert "Request #1" not in words(browser("viewer").get("/p/shop/flags/other"))
+
+
+def test_many_requests_take_no_more_queries(asked, browser, editor):
+    reviewer = browser("reviewer")
+    reviewer.get(f"{LIST}?tab=all")
+    with CaptureQueriesContext(connection) as few:
+        reviewer.get(f"{LIST}?tab=all")
+    for _ in range(10):
+        submit(SWITCH, actor=editor)
+
+    with CaptureQueriesContext(connection) as many:
+        reviewer.get(f"{LIST}?tab=all")
+
+    assert len(many) == len(few) <= 25
+
+
+POLICY_FORM = {
+    "approvals": "2",
+    "minimum_role": "reviewer",
+    "whom": ["team:sre", ""],
+    "whom_approvals": ["1", "1"],
+    "exclude_contributors": "on",
+    "when": "some",
+    "fields": ["rules", "enabled"],
+    "points": "20",
+    "tags": "payments, core",
+    "on_segments": "on",
+    "time_zone": "Europe/Berlin",
+    "window_from": ["09:00", ""],
+    "window_to": ["16:00", ""],
+    "window_days_0": ["0", "4"],
+    "freeze_from": ["2100-12-20T00:00"],
+    "freeze_to": ["2101-01-02T00:00"],
+    "freeze_why": ["Christmas"],
+    "expires_after_days": "7",
+}
+
+
+def test_a_policy_is_typed_kept_and_shown_again(project, browser):
+    submit(SetTeam(project="shop", key="sre", members=["reviewer"]), actor=OPERATOR)
+    admin = browser("admin")
+
+    saved = admin.post(POLICY, POLICY_FORM, follow=True)
+
+    policy = Policy.objects.get()
+    assert "The policy of Production is saved" in words(saved)
+    assert (policy.approvals, policy.exclude_contributors) == (2, True)
+    assert policy.from_whom == [{"team": "sre", "approvals": 1}]
+    assert [row["kind"] for row in policy.conditions] == [
+        "fields", "rollout_grows", "tagged", "segment",
+    ]  # fmt: skip
+    assert policy.windows == [{"days": [0, 4], "from": "09:00", "to": "16:00"}]
+    assert policy.freezes[0]["from"] == "2100-12-20T00:00:00+01:00"
+    page = saved.content.decode()
+    assert 'value="2100-12-20T00:00"' in page
+    assert '<option value="team:sre" selected>' in page
+
+
+def test_a_policy_that_is_wrong_says_where_and_keeps_what_was_typed(project, browser):
+    page = browser("admin").post(POLICY, {**POLICY_FORM, "whom": ["", ""], "approvals": "11"})
+
+    assert page.status_code == 422
+    assert "expected 1 to 10, got 11" in words(page)
+    assert 'value="payments, core"' not in page.content.decode() or Policy.objects.count() == 0
+    zone = browser("admin").post(POLICY, {**POLICY_FORM, "time_zone": "Moon/Base"})
+    assert "there is no time zone" in words(zone)
+
+
+def test_another_policy_where_one_is_in_force_becomes_a_request(asked, browser):
+    page = browser("admin").get(POLICY)
+    assert "Saving another one becomes a request" in words(page)
+    assert "asked of 1 open request too" in words(page)
+
+    after = browser("admin").post(POLICY, {**POLICY_FORM, "whom": ["", ""]}, follow=True)
+
+    assert "Sent for approval as request #2" in words(after)
+    assert not Policy.objects.exists()
+    assert browser("reviewer").get("/p/shop/requests/2").status_code == 200
+
+
+def test_only_admins_save_a_policy(project, browser):
+    assert "this needs admin" in words(browser("editor").get(POLICY))
+    assert browser("editor").post(POLICY, {**POLICY_FORM, "whom": ["", ""]}).status_code == 403
+
+
+def test_teams_are_made_changed_and_dissolved(project, browser):
+    teams = "/p/shop/settings/teams"
+    admin = browser("admin")
+    admin.post(teams, {"key": "sre", "name": "SRE", "members": ["reviewer", "editor"]})
+    admin.post(teams, {"key": "sre", "name": "SRE", "members": ["reviewer"]})
+
+    assert [person.username for person in Team.objects.get().members.all()] == ["reviewer"]
+    assert "reviewer" in words(browser("viewer").get(teams))
+    assert admin.post(teams, {"key": "no key", "name": ""}).status_code in (403, 422)
+    browser("admin").post(f"{teams}/remove", {"key": "sre"})
+    assert not Team.objects.exists()
