@@ -7,7 +7,7 @@ It happens when a flag of a ruleset is asked for first.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from .compiling import Moment, Run
+from .compiling import Answer, Moment, Run
 from .context import Context
 from .definitions import FlagDefinition, SegmentDefinition
 from .instants import now_in
@@ -52,25 +52,28 @@ class Binder:
     def flag(self, key: str) -> Bound:
         """The function that evaluates a flag of the ruleset, and nothing around it."""
         bound = self._flags.get(key)
-        if bound is not None:
-            return bound
+        if bound is None:
+            bound = self._flags[key] = self.answering_flag(key, None)
+        return bound
+
+    def answering_flag(self, key: str, answer: Answer | None) -> Bound:
+        """The same, made anew with what `answer` makes of each result in place of the result."""
         order, cycle = references_in_order(key, self._prerequisites_of)
         if cycle is not None:
             fault = f"prerequisites lead into a cycle: {' → '.join(cycle)}"
-            bound = self._flags[key] = self._faulty(key, fault)
-            return bound
-        for name in order:
+            return self._faulty(key, fault, answer)
+        for name in order[:-1]:
             if name not in self._flags:
-                self._flags[name] = self._bind_flag(name)
-        return self._flags[key]
+                self._flags[name] = self._bind_flag(name, None)
+        return self._bind_flag(key, answer)
 
-    def _bind_flag(self, key: str) -> Bound:
+    def _bind_flag(self, key: str, answer: Answer | None) -> Bound:
         """Bind a flag whose prerequisites are bound already."""
         definition = self.flags[key]
         piece = definition.piece
         fault = definition.fault or self._fault_of_segments(definition.segments)
         if piece is None or fault is not None:
-            return self._faulty(key, fault or "")
+            return self._faulty(key, fault or "", answer)
         parts = [self._flags[name] for name in piece.flags if name in self._flags]
         segments = [self.segment(name) for name in definition.segments]
         depth = 1 + max((part.depth for part in parts), default=0)
@@ -78,11 +81,13 @@ class Binder:
         reads_clock = piece.reads_clock or any(part.reads_clock for part in (*parts, *segments))
         if depth <= DEEPEST_CALLS and ways <= MOST_WAYS:
             run = piece.bind(
-                definition.version, self.version, self._run_segment, self._prerequisite
+                definition.version, self.version, self._run_segment, self._prerequisite, answer
             )
             return Bound(run, reads_clock, depth, ways)
         # Whoever requires this flag is worked out in order, too: hence one way too many.
         run = self._in_order(key, self._prerequisites_of, self._flag_step)
+        if answer is not None:
+            run = answered_by(run, answer)
         return Bound(run, reads_clock, 1, MOST_WAYS + 1)
 
     def _flag_step(self, key: str) -> Run:
@@ -108,10 +113,11 @@ class Binder:
         definition = self.flags.get(key)
         return definition is not None and definition.flag is not None and definition.flag.enabled
 
-    def _faulty(self, key: str, fault: str) -> Bound:
+    def _faulty(self, key: str, fault: str, answer: Answer | None) -> Bound:
         flag_version = self.flags[key].version
         result = Result(None, None, ERROR, None, flag_version, self.version, GENERAL, fault)
-        return Bound(lambda context, moment: result, False, 1, 1)
+        answered = result if answer is None else answer(result)
+        return Bound(lambda context, moment: answered, False, 1, 1)
 
     # Segments
 
@@ -251,6 +257,10 @@ def never_serves(context: Context, moment: Moment | None) -> Result:
 
 def nobody(context: Context, moment: Moment | None) -> bool:
     return False
+
+
+def answered_by(run: Run, answer: Answer) -> Run:
+    return lambda context, moment: answer(run(context, moment))
 
 
 def with_clock(run: Run, clock: Callable[[], float], *, context_sets_now: bool) -> Run:

@@ -61,6 +61,7 @@ class Moment:
 
 
 Run = Callable[[Context, "Moment | None"], Anything]
+Answer = Callable[[Anything], object]  # from a Result; never to None
 ResultTemplate = tuple[object, str | None, str, str | None, str | None, str | None, str | None]
 
 
@@ -82,18 +83,20 @@ class Piece:
         environment_version: int,
         segment: Callable[[str], Run],
         flag: Callable[[str], Run],
+        answer: Answer | None = None,
     ) -> Run:
-        """The function, answering for one ruleset."""
+        """The function, answering for one ruleset with its results, or with what `answer` makes."""
+        results: list[object] = [
+            Result(value, variation, reason, rule, flag_version, environment_version, *error)
+            for value, variation, reason, rule, *error in self.results
+        ]
         return self.make(
             *self.constants,
-            *[
-                Result(value, variation, reason, rule, flag_version, environment_version, *error)
-                for value, variation, reason, rule, *error in self.results
-            ],
+            *(results if answer is None else map(answer, results)),
             *map(segment, self.segments),
             *map(flag, self.flags),
             *[
-                piece.bind(flag_version, environment_version, segment, flag)
+                piece.bind(flag_version, environment_version, segment, flag, answer)
                 for piece in self.pieces
             ],
         )

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from gc import is_tracked
 from types import MappingProxyType
 from typing import Any as Anything
+from typing import TypeVar
 
-from .binding import Binder, with_clock
+from .binding import Binder, Bound, with_clock
 from .compiling import Moment, Run
 from .context import TARGETING_KEY, Context, checked
 from .definitions import FlagDefinition, SegmentDefinition
@@ -15,6 +16,8 @@ from .explanation import Explanation, explained
 from .instants import now_in
 from .reading import whole_number
 from .result import ERROR, FLAG_NOT_FOUND, INVALID_CONTEXT, Result
+
+Answer = TypeVar("Answer")
 
 _BAD_CONTEXT = "expected a context that is a JSON object nested at most 64 deep"
 
@@ -170,6 +173,19 @@ class Ruleset:
         result = self.evaluate(flag_key, plain, now=moment.now)
         return explained(flag_key, plain, moment, result, self._binder)
 
+    def evaluator(
+        self, flag_key: str, answer: Callable[[Result], Answer]
+    ) -> Callable[[Context, None], Answer]:
+        """A function that evaluates one flag, giving `answer(result)` in place of a result.
+
+        For hot loops, which keep it: `answer` is called while the function is made, for each result
+        that the flag may have, so that evaluating costs no call beyond the compiled flag itself. The
+        context must be one that `checked` let pass. KeyError when there is no such flag.
+        """
+        if flag_key not in self._flags:
+            raise KeyError(flag_key)
+        return self._timed(self._binder.answering_flag(flag_key, answer))
+
     def warm(self) -> None:
         """Compile and bind every flag now, so that no evaluation has to."""
         for key in self._flags:
@@ -181,11 +197,12 @@ class Ruleset:
             return run
         if not isinstance(flag_key, str) or flag_key not in self._flags:
             return self._not_found(flag_key)
-        bound = self._binder.flag(flag_key)
-        run = bound.run
-        if bound.reads_clock:
-            run = with_clock(run, self._clock, context_sets_now=self._context_sets_now)
-        return self._runs.setdefault(flag_key, run)
+        return self._runs.setdefault(flag_key, self._timed(self._binder.flag(flag_key)))
+
+    def _timed(self, bound: Bound) -> Run:
+        if not bound.reads_clock:
+            return bound.run
+        return with_clock(bound.run, self._clock, context_sets_now=self._context_sets_now)
 
     def _moment(self, context: Context, now: float | None) -> Moment:
         if now is None and self._context_sets_now:
@@ -215,15 +232,6 @@ class Ruleset:
     def flags(self) -> Mapping[str, FlagDefinition]:
         """The flags by key, with `type`, `version`, `client_visible`, `needs_targeting_key`."""
         return MappingProxyType(self._flags)
-
-    @property
-    def compiled(self) -> Mapping[str, Run]:
-        """The flags evaluated so far: `compiled[key](context, None)` is `evaluate(key, context)`.
-
-        It spares hot loops a call. The context must be a plain dict that gc.is_tracked() denies,
-        which holds no container; a flag that is missing here has to be evaluated first.
-        """
-        return self._runs
 
     @property
     def document(self) -> dict[str, Anything]:

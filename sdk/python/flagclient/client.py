@@ -20,7 +20,7 @@ from flagclient.last_known import LastKnown
 from flagclient.listeners import ChangeListener, Listeners, StateListener
 from flagclient.pace import Pace
 from flagclient.reporter import Reporter
-from flagclient.serving import BOOLEAN, FLOAT, INTEGER, JSON, STRING, Serving
+from flagclient.serving import BOOLEAN, FLOAT, INTEGER, JSON, STRING, Serving, plain
 from flagclient.state import State
 from flagengine import Ruleset
 
@@ -116,15 +116,13 @@ class FlagClient:
         """Return what `boolean` returns, and where it comes from."""
         serving = self._serving
         try:
-            if type(context) is dict and not is_tracked(context):
-                result = serving.runs[flag](context, None)
-            else:
-                result = serving.ruleset.evaluate(flag, context)
-            prepared = serving.boolean[id(result)]
+            if type(context) is not dict or is_tracked(context):
+                context = plain(context)
+            prepared = serving.boolean[flag](context, None)
+            next(prepared.counter)
+            return prepared.details
         except Exception:
             return serving.answer(BOOLEAN, flag, default, context)
-        next(prepared.counter)
-        return prepared.details
 
     def string_details(
         self, flag: str, default: str, context: Context | None = None
@@ -132,15 +130,13 @@ class FlagClient:
         """Return what `string` returns, and where it comes from."""
         serving = self._serving
         try:
-            if type(context) is dict and not is_tracked(context):
-                result = serving.runs[flag](context, None)
-            else:
-                result = serving.ruleset.evaluate(flag, context)
-            prepared = serving.string[id(result)]
+            if type(context) is not dict or is_tracked(context):
+                context = plain(context)
+            prepared = serving.string[flag](context, None)
+            next(prepared.counter)
+            return prepared.details
         except Exception:
             return serving.answer(STRING, flag, default, context)
-        next(prepared.counter)
-        return prepared.details
 
     def integer_details(
         self, flag: str, default: int, context: Context | None = None
@@ -148,15 +144,13 @@ class FlagClient:
         """Return what `integer` returns, and where it comes from."""
         serving = self._serving
         try:
-            if type(context) is dict and not is_tracked(context):
-                result = serving.runs[flag](context, None)
-            else:
-                result = serving.ruleset.evaluate(flag, context)
-            prepared = serving.integer[id(result)]
+            if type(context) is not dict or is_tracked(context):
+                context = plain(context)
+            prepared = serving.integer[flag](context, None)
+            next(prepared.counter)
+            return prepared.details
         except Exception:
             return serving.answer(INTEGER, flag, default, context)
-        next(prepared.counter)
-        return prepared.details
 
     def float_details(
         self, flag: str, default: Number, context: Context | None = None
@@ -164,29 +158,25 @@ class FlagClient:
         """Return what `float` returns, and where it comes from."""
         serving = self._serving
         try:
-            if type(context) is dict and not is_tracked(context):
-                result = serving.runs[flag](context, None)
-            else:
-                result = serving.ruleset.evaluate(flag, context)
-            prepared = serving.float[id(result)]
+            if type(context) is not dict or is_tracked(context):
+                context = plain(context)
+            prepared = serving.float[flag](context, None)
+            next(prepared.counter)
+            return prepared.details
         except Exception:
             return serving.answer(FLOAT, flag, default, context)
-        next(prepared.counter)
-        return prepared.details
 
     def json_details(self, flag: str, default: Any, context: Context | None = None) -> Details[Any]:
         """Return what `json` returns, and where it comes from."""
         serving = self._serving
         try:
-            if type(context) is dict and not is_tracked(context):
-                result = serving.runs[flag](context, None)
-            else:
-                result = serving.ruleset.evaluate(flag, context)
-            prepared = serving.json[id(result)]
+            if type(context) is not dict or is_tracked(context):
+                context = plain(context)
+            prepared = serving.json[flag](context, None)
+            next(prepared.counter)
+            return prepared.with_own_value()
         except Exception:
             return serving.answer(JSON, flag, default, context)
-        next(prepared.counter)
-        return prepared.with_own_value()
 
     def wait_until_ready(self, timeout: Seconds | None = None) -> bool:
         """Wait until flags are answered from rules; return whether they are.

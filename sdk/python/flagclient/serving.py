@@ -1,24 +1,20 @@
 """One ruleset, with the answers it has already given ready to be given again.
 
-The engine makes its results when it compiles: the same answer is the same object every time. So
-what the app gets for a result (type checked, shaped, with the counter to move) is made once and
-found again by the result's identity. That is all the public call adds to the engine's own work.
+A compiled flag gives whatever was prepared for each of its results, so here it gives what the app
+gets (type checked, shaped) and the counter to move: the public call looks nothing up but the flag.
 """
 
 import marshal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagclient.counts import Answered, Counts, Tally
 from flagclient.details import Details
 from flagengine import Result, Ruleset
+from flagengine.context import checked
 
 BOOLEAN, STRING, INTEGER, FLOAT, JSON = KINDS = ("boolean", "string", "integer", "float", "json")
-
-# Results kept ready per kind. The engine makes no more than a ruleset has answers; the bound only
-# makes certain that a mistake there costs time, not memory.
-PREPARED_LIMIT = 200_000
 
 NOT_READY = Details(
     None, None, "ERROR", None, None, None, "PROVIDER_NOT_READY", "no ruleset has arrived yet"
@@ -33,39 +29,50 @@ _NO_RULESET = Ruleset.compile(
 
 
 class Prepared:
-    """What the app gets for one result of the engine, and how often it got it."""
+    """What the app gets for one result of the engine, and how often it got it.
+
+    Until it is given for the first time, and for ever when the caller's default is the answer, it
+    has no `counter`: the AttributeError leads the public call to Serving.answer.
+    """
 
     __slots__ = ("_frozen", "counter", "details", "result")
 
-    def __init__(self, result: Result, details: Details[Any], tally: Tally) -> None:
-        # Keeping the result keeps its identity from being given to another object.
+    def __init__(self, result: Result) -> None:
         self.result = result
-        self.details = details
-        self.counter = tally.counter
+
+    def give(self, value: Any, tally: Tally) -> None:
+        """Become ready to be given, with the result's value in Python's type for the flag's."""
+        self.details = _details(self.result, value)
         # The fastest way to copy a JSON value; these bytes never leave the process.
-        self._frozen = marshal.dumps(details.value)
+        self._frozen = marshal.dumps(value)
+        # Last, since other threads may be waiting for it.
+        self.counter = tally.counter
 
     def with_own_value(self) -> Details[Any]:
         """Return the details with a value of which the caller may change every part."""
         return Details(marshal.loads(self._frozen), *self.details[1:])  # noqa: S302
 
 
+Table = dict[str, Callable[[dict[str, Any], None], Prepared]]
+
+
 class Serving:
     """Answers from one ruleset; a new ruleset is a new object, swapped in by one assignment.
 
-    The tables are named as the types of flags; they find what was prepared by a result's id().
+    The tables are named as the types of flags and hold the flags of that type that were asked for,
+    compiled: `serving.boolean[flag](context, None)`, with a context that `plain` lets pass.
     """
 
-    __slots__ = ("_counts", "boolean", "float", "integer", "json", "ruleset", "runs", "string")
+    __slots__ = ("_counts", "_tables", "boolean", "float", "integer", "json", "ruleset", "string")
 
     def __init__(self, ruleset: Ruleset | None, counts: Counts) -> None:
         self.ruleset = ruleset or _NO_RULESET
-        self.runs = self.ruleset.compiled
-        self.boolean: dict[int, Prepared] = {}
-        self.string: dict[int, Prepared] = {}
-        self.integer: dict[int, Prepared] = {}
-        self.float: dict[int, Prepared] = {}
-        self.json: dict[int, Prepared] = {}
+        self.boolean: Table = {}
+        self.string: Table = {}
+        self.integer: Table = {}
+        self.float: Table = {}
+        self.json: Table = {}
+        self._tables: dict[str | None, Table] = {kind: getattr(self, kind) for kind in KINDS}
         self._counts = counts
 
     def answer(self, kind: str, flag: str, default: Any, context: object) -> Details[Any]:
@@ -83,7 +90,8 @@ class Serving:
             context = dict(context)
         if self.ruleset is _NO_RULESET:
             return NOT_READY._replace(value=default)
-        result = self.ruleset.evaluate(flag, context)
+        prepared = self._evaluated(flag, context)
+        result = prepared.result
         if result.error_code is not None:
             return self._failure(flag, default, result.error_code, result.error_message, result)
         served = self.ruleset.flags[flag].type
@@ -96,12 +104,20 @@ class Serving:
         if result.variation is None:
             next(tally.counter)
             return _details(result, default)
-        prepared = Prepared(result, _details(result, _typed(kind, result.value)), tally)
-        table: dict[int, Prepared] = getattr(self, kind)
-        if len(table) < PREPARED_LIMIT:
-            prepared = table.setdefault(id(result), prepared)
+        prepared.give(_typed(kind, result.value), tally)
         next(prepared.counter)
         return prepared.with_own_value() if kind == JSON else prepared.details
+
+    def _evaluated(self, flag: str, context: object) -> Prepared:
+        definition = self.ruleset.flags.get(flag) if isinstance(flag, str) else None
+        table = None if definition is None else self._tables.get(definition.type)
+        context_checked = checked(context)
+        if table is None or context_checked is None:
+            return Prepared(self.ruleset.evaluate(flag, context))
+        run = table.get(flag)
+        if run is None:
+            run = table.setdefault(flag, self.ruleset.evaluator(flag, Prepared))
+        return run(context_checked, None)
 
     def _failure(
         self,
@@ -124,6 +140,14 @@ class Serving:
         return Details(
             default, None, "ERROR", None, flag_version, environment_version, code, message
         )
+
+
+def plain(context: object) -> dict[str, Any]:
+    """Return the context as compiled flags take it; ValueError when it cannot be one."""
+    context_checked = checked(context)
+    if context_checked is None:
+        raise ValueError("expected a context that is an object, not nested too deep")
+    return context_checked
 
 
 def _typed(kind: str, value: Any) -> Any:
