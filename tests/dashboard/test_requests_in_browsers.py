@@ -1,0 +1,117 @@
+"""Requests in a real browser: the round from a switch to its effect, for everyone."""
+
+import pytest
+from playwright.sync_api import expect
+
+from audit.outbox import deliver
+from flags.changes import (
+    CommentOnRequest,
+    ConfigureFlag,
+    EditEnvironment,
+    ReviewRequest,
+    SetTeam,
+    SwitchFlag,
+    submit,
+)
+from flags.models import Environment, Flag, Policy
+from tests.cast import OPERATOR
+from tests.dashboard.conftest import violations
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+PRODUCTION = {"project": "shop", "environment": "production"}
+
+
+@pytest.fixture
+def guarded(project, a_flag):
+    a_flag("new-checkout")
+    a_flag("banner")
+    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
+
+
+@pytest.fixture
+def talked_about(guarded, editor, reviewer):
+    """A request with two flags, a verdict and a conversation, under a policy that says much."""
+    submit(SetTeam(project="shop", key="sre", name="SRE", members=["admin"]), actor=OPERATOR)
+    Policy.objects.create(
+        environment=Environment.objects.get(key="production"),
+        approvals=2,
+        from_whom=[{"team": "sre", "approvals": 1}],
+        windows=[{"days": [0, 1, 2, 3, 4, 5, 6], "from": "00:00", "to": "23:59"}],
+        freezes=[
+            {"from": "2100-12-20T00:00+00:00", "to": "2101-01-02T00:00+00:00", "why": "Holidays"}
+        ],
+    )
+    half = {"split": {"salt": "s", "shares": [["on", 50_000], ["off", 50_000]]}}
+    submit(
+        SwitchFlag(**PRODUCTION, flag="new-checkout", on=True),
+        ConfigureFlag(**PRODUCTION, flag="banner", enabled=True, fallthrough=half),
+        actor=editor,
+        reason="Launch day: the campaign starts at nine.",
+    )
+    submit(
+        ReviewRequest(project="shop", request=1, verdict="approved"),
+        actor=reviewer,
+        reason="Looks right",
+    )
+    submit(
+        CommentOnRequest(
+            project="shop", request=1, body="Half of them at once?",
+            line="flag:banner@production Everyone else gets on 50 %, off 50 % instead of on",
+        ),
+        actor=reviewer,
+    )  # fmt: skip
+
+
+def is_on() -> bool:
+    row = Flag.objects.get(key="new-checkout").configurations
+    return bool(row.get(environment__key="production").enabled)
+
+
+def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
+    editing = visit("editor").open("/p/shop/flags")
+    reviewing = visit("reviewer").open("/p/shop/requests")
+    switch = editing.get_by_role("switch", name="new-checkout in Production").first
+
+    switch.click()
+    toast = editing.locator("[data-toast]")
+    expect(toast).to_contain_text("Sent for approval as request #1: needs 1 more approval")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    deliver("broadcast")
+    expect(reviewing.get_by_role("link", name="1 waiting for you")).to_be_visible()
+    toast.get_by_role("link", name="See the request").click()
+    expect(editing.get_by_text("It is not approved yet")).to_be_visible()
+
+    reviewing.get_by_role("link", name="new-checkout: switched").click()
+    reviewing.get_by_role("button", name="Review").press("Enter")
+    reviewing.get_by_role("button", name="Approve", exact=True).press("Enter")
+    expect(reviewing.locator("[data-toast]")).to_contain_text("You approved request #1")
+    deliver("broadcast")
+
+    editing.get_by_role("button", name="Apply now").click()
+    expect(editing.locator("[data-toast]")).to_contain_text("Request #1 is applied")
+    assert is_on()
+    editing.goto(editing.url.split("/requests")[0] + "/flags")
+    expect(switch).to_have_attribute("aria-checked", "true")
+
+
+PAGES = [
+    "/p/shop/requests?tab=all",
+    "/p/shop/requests/1",
+    "/p/shop/settings/environments/production/policy",
+    "/p/shop/settings/teams",
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_pages_are_for_everyone(visit, talked_about, scheme, width):
+    visitor = visit("admin", width=width, scheme=scheme)
+    for path in PAGES:
+        page = visitor.open(path)
+        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+        assert violations(page) == [], path
+        assert page.evaluate(wider) <= 0, path
+        page.close()
+    assert visitor.complaints == []
