@@ -5,6 +5,7 @@ does not see is settled before a thread is taken: a body is read whole on the ev
 a slow upload holds no thread, and one that breaks off never reaches a view as if it were complete.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 LARGEST_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1024 * 1024
 # Bodies that all requests of this process together may have in memory.
 MOST_BODIES = 16 * LARGEST_BODY
+# Bodies that never end would otherwise hold that memory, and with it every upload, for ever.
+BODY_WITHIN_SECONDS = 60
 # Chunks a view may be ahead of its reader: an ordinary page never waits for a slow one.
 CHUNKS_AHEAD = 1024
 
@@ -39,9 +42,15 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         held = 0
         parts = []
+        until = asyncio.get_running_loop().time() + BODY_WITHIN_SECONDS
         try:
             while True:
-                message = await receive()
+                try:
+                    async with asyncio.timeout_at(until):
+                        message = await receive()
+                except TimeoutError:
+                    await _refuse(send, 408, f"the body took over {BODY_WITHIN_SECONDS} seconds")
+                    return
                 if message["type"] == "http.disconnect":
                     return
                 parts.append(message.get("body", b""))
@@ -50,7 +59,8 @@ class Pages:
                 if held > LARGEST_BODY:
                     await _refuse(send, 413, f"expected at most {LARGEST_BODY} bytes of body")
                     return
-                if self._held > MOST_BODIES:
+                # Uploads make room for each other; what brings no body is never turned away.
+                if held and self._held > MOST_BODIES:
                     await _refuse(
                         send, 503, "too many uploads at this moment", (b"retry-after", b"5")
                     )

@@ -67,6 +67,10 @@ class KeyTable:
         self.is_loaded = True
         return [key for hash_, key in before.items() if hash_ not in known]
 
+    def holds(self, key: KnownKey) -> bool:
+        """Whether the key is good still."""
+        return self._known.get(key.hash) is key
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         return [
             (key.hash, key.public_id, key.kind, key.environment) for key in self._known.values()

@@ -49,6 +49,8 @@ REFRESH_WITHIN_SECONDS = 2
 KEEP_SECONDS = 2
 KEEP_KEYS_SECONDS = 30
 SWEEP_SECONDS = 2
+# How long a loop that failed unforeseen rests, so that failing again and again costs little.
+LOOP_AGAIN_SECONDS = 1
 
 
 class Socket(Protocol):
@@ -106,7 +108,7 @@ class Live:
             self._keep_loop,
             self._sweep_loop,
         ):
-            self.spawn(loop())
+            self._keep_running(loop)
         deadline = time.monotonic() + START_WITHIN_SECONDS
         while not self.is_loaded and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -140,6 +142,19 @@ class Live:
         ]
         if goodbyes:
             await asyncio.wait(goodbyes, timeout=1)
+
+    def _keep_running(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a loop until the process stops; should it fail in a way nobody foresaw, begin it anew."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            if task.cancelled() or self.is_stopping or (error := task.exception()) is None:
+                return
+            logger.error("live.loop_failed loop=%s", loop.__name__, exc_info=error)
+            asyncio.get_running_loop().call_later(
+                LOOP_AGAIN_SECONDS, lambda: self.is_stopping or self._keep_running(loop)
+            )
+
+        self.spawn(loop()).add_done_callback(ended)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run beside everything else, until it ends or the process stops."""
@@ -287,12 +302,17 @@ class Live:
     def refresh(self, id_: str) -> asyncio.Task[None]:
         """Read what the environment has become; one read at a time, and one more if asked meanwhile."""
         running = self._refreshing.get(id_)
-        if running is not None:
+        # One that is done has looked for the last time, even if its callbacks have not run yet.
+        if running is not None and not running.done():
             self._again.add(id_)
             return running
         task = self._refreshing[id_] = self.spawn(self._refresh(id_))
-        task.add_done_callback(lambda _: self._refreshing.pop(id_, None))
+        task.add_done_callback(lambda _: self._forget_refresh(id_, task))
         return task
+
+    def _forget_refresh(self, id_: str, task: asyncio.Task[None]) -> None:
+        if self._refreshing.get(id_) is task:
+            del self._refreshing[id_]
 
     async def refreshed(self, id_: str) -> None:
         """Wait until the environment was read again, but not for a database that does not answer."""

@@ -19,6 +19,7 @@ from flags.websockets.sockets import (
     environment_of,
     instance_in,
     key_in,
+    refuse_what_is_gone,
     text_in,
     version_in,
 )
@@ -55,6 +56,7 @@ class EvaluationSocket(LiveSocket):
         environment = await environment_of(key)
         if self.is_closing:
             return
+        refuse_what_is_gone(key, environment)
         self.key, self.is_greeted, self.context = key, True, context
         self.environment = environment
         self.connection = live.receipts.connected(

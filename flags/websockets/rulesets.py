@@ -17,6 +17,7 @@ from flags.websockets.sockets import (
     environment_of,
     instance_in,
     key_in,
+    refuse_what_is_gone,
     text_in,
     version_in,
 )
@@ -53,6 +54,7 @@ class RulesetSocket(LiveSocket):
         earlier = await self._leading_to_memory(environment, state)
         if self.is_closing:
             return
+        refuse_what_is_gone(key, environment)
         self.key, self.is_greeted = key, True
         self._join(environment, state, earlier)
         if self.connection is None:

@@ -116,6 +116,9 @@ class LiveSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels brin
             self._end_soon(Close.TOO_SLOW)
 
     async def say_goodbye(self, retry_after_ms: int) -> None:
+        if self.is_closing:
+            # Told already; a peer that is slow to take it stays in the list until it has.
+            return
         self.outbox.put(Frame(f'{{"type":"goodbye","retry_after_ms":{retry_after_ms}}}'))
         await self.outbox.drained()
         await self.end(Close.RESTARTING)
@@ -168,6 +171,17 @@ async def environment_of(key: KnownKey) -> LiveEnvironment:
     if environment is None:
         raise Closing(Close.RESTARTING, "the ruleset cannot be had at this moment")
     return environment
+
+
+def refuse_what_is_gone(key: KnownKey, environment: LiveEnvironment) -> None:
+    """Raises Closing for what was good when a hello began to wait for something, and is no more.
+
+    The socket was not known by its key while it waited, so no revocation has reached it.
+    """
+    if not live.keys.holds(key):
+        raise Closing(Close.REVOKED, "this SDK key was revoked")
+    if live.environments.get(environment.id) is not environment:
+        raise Closing(Close.RESTARTING, "the ruleset had to make room; come again")
 
 
 def instance_in(said: dict[str, Any]) -> uuid.UUID:
