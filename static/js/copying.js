@@ -6,8 +6,7 @@ const SHOWN_MS = 1_800;
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy], [data-copy-from]");
   if (!button) return;
-  const source = document.querySelector(button.dataset.copyFrom ?? "");
-  const text = button.dataset.copy ?? source?.value ?? source?.textContent ?? "";
+  const text = button.dataset.copy ?? textOf(document.querySelector(button.dataset.copyFrom));
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -18,3 +17,7 @@ document.addEventListener("click", async (event) => {
   announce("Copied");
   setTimeout(() => delete button.dataset.copied, SHOWN_MS);
 });
+
+function textOf(element) {
+  return element?.value ?? element?.textContent ?? "";
+}
