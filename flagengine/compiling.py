@@ -130,7 +130,11 @@ def compile_flag(flag: Flag) -> Piece:
     if sum(_size(rule.when) for rule in flag.rules) > LARGEST_FUNCTION:
         _add_rules_as_loop(source, flag)
     else:
-        for rule in flag.rules:
+        for index, rule in enumerate(flag.rules):
+            later = {name for each in flag.rules[index + 1 :] for name in _attributes_in(each.when)}
+            for attribute in _attributes_in(rule.when):
+                if attribute in later:
+                    source.read_ahead(attribute)
             _add_rule(source, rule)
     if isinstance(flag.fallthrough, Variation):
         is_static = not (flag.rules or flag.targets or flag.prerequisites)
@@ -288,6 +292,17 @@ class _Source:
             self.defined |= {variable}
         return variable
 
+    def read_ahead(self, attribute: str) -> None:
+        """Read an attribute now, unless that is done, since several rules want it.
+
+        Within a rule it would be read where it is needed first, which is not sure to be reached:
+        the next rule would have to read it again.
+        """
+        variable = self.variable(attribute)
+        if variable not in self.defined:
+            self.line(f"{variable} = {self.read(attribute)}")
+            self.defined |= {variable}
+
     def is_listed(self, value: str, ids: IdList) -> str:
         """Whether the value of a variable is in the list, as an expression."""
         listed = f"{value} in {self.constant(ids.base)}"
@@ -296,7 +311,8 @@ class _Source:
         if ids.added:
             listed += f" or {value} in {self.constant(ids.added)}"
         # What is no plain text may be a subclass of it, or not even hashable.
-        return f"({listed}) if type({value}) is str else {self.constant(ids.holds)}({value})"
+        holds = self.constant(ids.holds)
+        return f"({listed}) if type({value}) is str else {value} is not None and {holds}({value})"
 
     def read(self, attribute: str) -> str:
         reader = reader_of(attribute)
@@ -407,6 +423,12 @@ def _serves_everyone(split: Split) -> bool:
     """Whether a split always ends the evaluation, in a variation or in an error."""
     is_whole = bool(split.shares) and split.shares[-1].below_hash >= HASHES
     return is_whole and split.by == TARGETING_KEY
+
+
+def _attributes_in(condition: Condition) -> dict[str, None]:
+    """The attributes whose value decides, in the order they are mentioned."""
+    leaves = [each for each in conditions_in(condition) if isinstance(each, Leaf)]
+    return {leaf.attribute: None for leaf in leaves if leaf.attribute != NOW}
 
 
 def _size(condition: Condition) -> int:

@@ -43,6 +43,12 @@ class BadOperand(ValueError):
         self.index = index
 
 
+# What is missing or null is false without asking `holds`: contexts that say little are common.
+_ASK = "{value} is not None and {holds}({value})"
+_ASK_UNLESS_TEXT = "{value} is not None and type({value}) is not str and {holds}({value})"
+# Up to this many texts are compared one by one, which takes no check that the value can be hashed.
+FEW_TEXTS = 3
+
 NEVER = Test(lambda value: False, "False")
 EXISTS = Test(lambda value: value is not None, "({first} is not None)")
 
@@ -95,15 +101,18 @@ def prepare_in(values: list[object], *, ignore_case: bool) -> Test:
     if len(texts) == 1 and not doubles and not truths:
         (text,) = texts
         if ignore_case:
-            expression = "({value}.lower() == {0} if type({first}) is str else {holds}({value}))"
+            expression = f"({{value}}.lower() == {{0}} if type({{first}}) is str else {_ASK})"
         else:
-            expression = "({first} == {0} or (type({value}) is not str and {holds}({value})))"
+            expression = f"({{first}} == {{0}} or {_ASK_UNLESS_TEXT})"
         return Test(holds, expression, text, flips)
     if not texts and not doubles and truths == {True}:
         # `is` tells true from 1; arrays are left to `holds`.
-        expression = "({first} is True or (type({value}) is not bool and {holds}({value})))"
+        expression = "({first} is True or type({value}) is not bool and " + _ASK + ")"
         return Test(holds, expression, None, flips)
-    expression = f"({{value}}{lower} in {{0}} if type({{first}}) is str else {{holds}}({{value}}))"
+    if len(texts) <= FEW_TEXTS and not ignore_case:
+        expression = f"({{first}} in {{0}} or {_ASK_UNLESS_TEXT})"
+        return Test(holds, expression, tuple(sorted(texts)), flips)
+    expression = f"({{value}}{lower} in {{0}} if type({{first}}) is str else {_ASK})"
     return Test(holds, expression, texts, flips)
 
 
@@ -123,7 +132,7 @@ def prepare_contains(values: list[object], *, ignore_case: bool) -> Test:
     if len(texts) != 1:
         return Test(holds)
     lower = ".lower()" if ignore_case else ""
-    expression = f"({{0}} in {{value}}{lower} if type({{first}}) is str else {{holds}}({{value}}))"
+    expression = f"({{0}} in {{value}}{lower} if type({{first}}) is str else {_ASK})"
     return Test(holds, expression, texts[0])
 
 
@@ -146,9 +155,7 @@ def _affix(method: str, texts: tuple[str, ...], *, ignore_case: bool) -> Test:
     holds = any_element(scalar)
     operand = texts[0] if len(texts) == 1 else texts
     lower = ".lower()" if ignore_case else ""
-    expression = (
-        f"({{value}}{lower}.{method}({{0}}) if type({{first}}) is str else {{holds}}({{value}}))"
-    )
+    expression = f"({{value}}{lower}.{method}({{0}}) if type({{first}}) is str else {_ASK})"
     return Test(holds, expression, operand)
 
 
@@ -259,7 +266,7 @@ def _number_test(
     operand = int(bound) if bound.is_integer() else bound
     expression = (
         f"({{value}} {sign} {{0}} if type({{first}}) is int or type({{value}}) is float"
-        " else {holds}({value}))"
+        f" else {_ASK})"
     )
     return Test(holds, expression, operand, flips)
 
@@ -314,7 +321,7 @@ def _version_test(
         return verdict
 
     holds = any_element(scalar)
-    expression = "({0}[{value}] if type({first}) is str and {value} in {0} else {holds}({value}))"
+    expression = f"({{0}}[{{value}}] if type({{first}}) is str and {{value}} in {{0}} else {_ASK})"
     return Test(holds, expression, verdicts)
 
 
