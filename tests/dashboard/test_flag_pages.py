@@ -152,7 +152,7 @@ def test_a_save_where_approval_is_required_asks_for_it_and_says_by_whom(signed_i
     after = words(post(signed_in(), {"rules": [rule()]}))
 
     assert "Rule Germans was added" in before
-    assert "1 more approval by a reviewer or above : admin, owner, reviewer" in before
+    assert "1 more approval by a reviewer or above: admin, owner, reviewer" in before
     assert "Send for approval" in before
     assert "Sent for approval as request #1: needs 1 more approval" in after
     assert configuration().rules == []
