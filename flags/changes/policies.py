@@ -231,11 +231,13 @@ def _problems_in_times(policy: Policy) -> list[Problem]:
     problems = []
     try:
         ZoneInfo(policy.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: `Europe` is a folder
         problems.append(Problem("time_zone", f"there is no time zone {policy.time_zone!r}"))
     for index, row in enumerate(policy.windows):
         try:
             opens, closes = time.fromisoformat(row["from"]), time.fromisoformat(row["to"])
+            if opens.tzinfo or closes.tzinfo:
+                raise ValueError
             if opens >= closes or not set(row["days"]) <= set(range(7)) or not row["days"]:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
