@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from audit.facts import Actor
 from flags.changes import Change, Outcome, submit
-from flags.errors import FlagsiteError
+from flags.errors import ApprovalNeeded, FlagsiteError
 
 
 class OperatorCommand(BaseCommand):
@@ -21,6 +21,9 @@ class OperatorCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
+        except ApprovalNeeded as error:
+            way = "; --bypass --reason does it all the same" if "bypass" in options else ""
+            raise CommandError(f"{error}{way}") from error
         except FlagsiteError as error:
             raise CommandError(str(error)) from error
         except OperationalError as error:

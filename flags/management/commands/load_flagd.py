@@ -17,16 +17,32 @@ class Command(OperatorCommand):
         parser.add_argument("file", type=Path, help="the flag file, as JSON")
         parser.add_argument("--project", required=True, help="the project's key")
         parser.add_argument("--environment", required=True, help="the environment's key")
+        parser.add_argument("--reason", default="", help="why; it goes into the event")
+        parser.add_argument(
+            "--bypass",
+            action="store_true",
+            help="where approval is needed, load past it, to be reviewed afterwards; takes --reason",
+        )
 
     def handle(
-        self, *args: Any, file: Path, project: str, environment: str, **options: Any
+        self,
+        *args: Any,
+        file: Path,
+        project: str,
+        environment: str,
+        reason: str,
+        bypass: bool,
+        **options: Any,
     ) -> None:
+        if bypass and not reason.strip():
+            raise CommandError("--bypass takes --reason, which is kept on record; it was not given")
         loaded = load(
             read_document(_text_of(file)),
             project=project,
             environment=environment,
             actor=self.actor,
-            reason=f"Loaded from {file.name}",
+            reason=reason or f"Loaded from {file.name}",
+            bypass=bypass,
         )
         for left_out in loaded.left_out:
             self.say(f"left out: {left_out.key}: {left_out.why}")
