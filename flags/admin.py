@@ -4,11 +4,12 @@ A form asks `submit` in a dry run while it is validated, so that a refusal stand
 is about; `save_model` then submits. Nothing here saves or deletes a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
@@ -24,6 +25,7 @@ from flags.access import Action
 from flags.changes import (
     ArchiveFlag,
     Change,
+    CommentOnRequest,
     ConfigureFlag,
     CreateEnvironment,
     CreateFlag,
@@ -39,29 +41,36 @@ from flags.changes import (
     EditProject,
     EditSegment,
     EditUser,
+    Outcome,
     RemoveMember,
     RestoreFlag,
+    ReviewRequest,
     RevokeApiToken,
     RevokeSdkKey,
     SetMember,
     submit,
 )
-from flags.errors import FlagsiteError, Invalid
+from flags.errors import ApprovalNeeded, FlagsiteError, Invalid
 from flags.models import (
     ApiToken,
+    Comment,
     Delivery,
     Environment,
     Flag,
     FlagConfiguration,
     Instance,
     Membership,
+    Policy,
     Project,
+    Request,
     SdkKey,
     Segment,
     SegmentDefinition,
     SegmentId,
     SegmentIdBatch,
+    Team,
     User,
+    Verdict,
 )
 
 # Groups and their permissions mean nothing here: flags/access.py answers every question.
@@ -126,6 +135,10 @@ class ChangeForm(forms.ModelForm):
                     submit(
                         *self.changes(), actor=self.actor, reason=self.reason_given, dry_run=True
                     )
+            except ApprovalNeeded:
+                # It will wait as a request, which `save_model` tells.
+                if not all(change.can_wait for change in self.changes()):
+                    raise
             except Invalid as refusal:
                 for problem in refusal.problems:
                     field = problem.path.partition(".")[0].partition("[")[0]
@@ -199,7 +212,9 @@ class Door(ReadOnly):
     # What is saved
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        submit(*form.changes(), actor=_actor(request), reason=form.reason_given)
+        outcome = submit(*form.changes(), actor=_actor(request), reason=form.reason_given)
+        if _waits(request, obj, outcome):
+            return
         if not change:
             # The row that the change made takes the place of the one that the form dreamt up.
             obj.pk = self.made(form.cleaned_data).pk
@@ -212,7 +227,33 @@ class Door(ReadOnly):
         """Everything was submitted by `save_model`."""
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        submit(*(self.removal(obj) or ()), actor=_actor(request))
+        outcome = submit(*(self.removal(obj) or ()), actor=_actor(request))
+        _waits(request, obj, outcome)
+
+    # What is told of a save that became a request, instead of that it was done
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None if _is_waiting(request) else super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None if _is_waiting(request) else super().log_change(request, obj, message)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        if _is_waiting(request):
+            return self.response_post_save_add(request, obj)
+        return super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        if _is_waiting(request):
+            return self.response_post_save_change(request, obj)
+        return super().response_change(request, obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> Any:
+        if _is_waiting(request):
+            return self.response_post_save_change(request, None)
+        return super().response_delete(request, obj_display, obj_id)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # What goes with the row is the change's to say, and its event lists it.
@@ -232,11 +273,12 @@ class Door(ReadOnly):
         """An action on several rows: each is submitted by itself, a refusal is told."""
         for row, change in changes:
             try:
-                submit(change, actor=_actor(request))
+                outcome = submit(change, actor=_actor(request))
             except FlagsiteError as refusal:
                 messages.error(request, f"{row}: {refusal}")
             else:
-                messages.success(request, f"{row}: done")
+                if not _waits(request, row, outcome):
+                    messages.success(request, f"{row}: done")
 
 
 class DoorWithHistory(Door, SimpleHistoryAdmin):
@@ -278,6 +320,19 @@ def _may(request: HttpRequest) -> bool:
 def _actor(request: HttpRequest) -> Actor:
     assert isinstance(request.user, User), "the admin site lets nobody else in"
     return request.user.as_actor()
+
+
+def _waits(request: HttpRequest, row: Any, outcome: Outcome) -> bool:
+    """Whether the save became a request; says so, and keeps for the answer that it did."""
+    if outcome.request is None:
+        return False
+    request.META["flagsite.request"] = outcome.request
+    messages.warning(request, f"{row}: waits for approval as request #{outcome.request}")
+    return True
+
+
+def _is_waiting(request: HttpRequest) -> bool:
+    return "flagsite.request" in request.META
 
 
 def _given(given: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -493,6 +548,84 @@ class SegmentIdTable(ReadOnly):
 class SegmentIdBatchTable(ReadOnly):
     fields = ("digest",)
     search_fields = ("digest",)
+
+
+# Requests, and who answers them
+
+
+class ReasonForm(ActionForm):
+    """Beside the actions on requests: why, or what to say."""
+
+    reason = forms.CharField(required=False, max_length=2000, label="Reason or comment:")
+
+
+@admin.register(Request)
+class RequestTable(ReadOnly):
+    list_display = ("number", "project", "title", "state", "author", "created_at", "apply_at")
+    list_filter = ("state", "project", "is_armed")
+    list_select_related = ("project", "author")
+    search_fields = ("title", "reason", "author__username", "number__exact")
+    action_form = ReasonForm
+    actions = ("approve", "reject", "comment")
+
+    @admin.action(description="Approve what they do now")
+    def approve(self, request: HttpRequest, rows: "models.QuerySet[Request]") -> None:
+        self._act(request, rows, lambda named: ReviewRequest(**named, verdict="approved"))
+
+    @admin.action(description="Reject (takes a reason)")
+    def reject(self, request: HttpRequest, rows: "models.QuerySet[Request]") -> None:
+        self._act(request, rows, lambda named: ReviewRequest(**named, verdict="rejected"))
+
+    @admin.action(description="Comment")
+    def comment(self, request: HttpRequest, rows: "models.QuerySet[Request]") -> None:
+        body = request.POST.get("reason", "")
+        self._act(request, rows, lambda named: CommentOnRequest(**named, body=body))
+
+    def _act(
+        self,
+        request: HttpRequest,
+        rows: "models.QuerySet[Request]",
+        made: Callable[[dict[str, Any]], Change],
+    ) -> None:
+        for row in rows.select_related("project"):
+            change = made({"project": row.project.key, "request": row.number})
+            try:
+                submit(change, actor=_actor(request), reason=request.POST.get("reason", ""))
+            except FlagsiteError as refusal:
+                messages.error(request, f"{row}: {refusal}")
+            else:
+                messages.success(request, f"{row}: done")
+
+
+@admin.register(Verdict)
+class VerdictTable(ReadOnly):
+    list_display = ("request", "reviewer", "verdict", "at", "undone_at", "by_token")
+    list_filter = ("verdict",)
+    list_select_related = ("request", "reviewer")
+    search_fields = ("request__title", "reviewer__username", "reason")
+
+
+@admin.register(Comment)
+class CommentTable(ReadOnly):
+    list_display = ("request", "author", "at", "line", "body")
+    list_select_related = ("request", "author")
+    search_fields = ("request__title", "author__username", "body")
+
+
+@admin.register(Policy)
+class PolicyTable(ReadOnly):
+    list_display = ("environment", "approvals", "minimum_role", "expires_after_days")
+    list_filter = ("environment__project",)
+    list_select_related = ("environment",)
+    search_fields = ("environment__key", "environment__project__key")
+
+
+@admin.register(Team)
+class TeamTable(ReadOnly):
+    list_display = ("key", "project", "name")
+    list_filter = ("project",)
+    list_select_related = ("project",)
+    search_fields = ("key", "name", "members__username")
 
 
 # People and secrets
