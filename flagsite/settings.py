@@ -231,6 +231,8 @@ SPECTACULAR_SETTINGS = {
     # The version whose schemas are plain JSON Schema: the tests validate every answer with them.
     "OAS_VERSION": "3.1.0",
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    # The same roles are members of several bodies, under several names.
+    "ENUM_NAME_OVERRIDES": {"RoleEnum": ["viewer", "editor", "reviewer", "admin"]},
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 

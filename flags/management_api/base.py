@@ -1,6 +1,6 @@
 """What all resources share: who asks, what they may see, and how a change is submitted."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,11 +16,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.facts import Actor
+from audit.facts import Actor, Effect
 from flags import access
 from flags.access import Action
 from flags.changes import Change, Outcome, submit
-from flags.errors import NotFound
+from flags.changes.outlook import outlook
+from flags.errors import ApprovalNeeded, NotFound
 from flags.management_api import preconditions
 from flags.management_api.authentication import actor_of
 from flags.management_api.errors import MEDIA_TYPE, BadQuery
@@ -28,6 +29,7 @@ from flags.management_api.fields import AnyJson, Strict
 from flags.management_api.idempotency import once
 from flags.management_api.pages import Pages
 from flags.management_api.parsing import LengthRequired, StrictJsonParser
+from flags.management_api.waiting import ApprovalAsked, Waiting, missing_shown, waiting_answer
 from flags.models import Environment, Flag, Project, Segment
 
 DRY_RUN = "dry_run"
@@ -109,9 +111,14 @@ class ManagementView(APIView):
     def edited(
         self, changes: Iterable[Change], answer: Callable[[], Response], *, reason: str = ""
     ) -> Response:
-        """Submits, and answers with what there is now; a dry run answers what would happen."""
+        """Submits, and answers with what there is now, or with the request that it became."""
+        changes = tuple(changes)
+        if self.is_dry_run:
+            return self.foreseen(changes, reason=reason)
         outcome = self._submit(changes, reason=reason)
-        return dry_answer(outcome) if self.is_dry_run else answer()
+        if outcome.request is not None:
+            return waiting_answer(changes[0].project, outcome.request)
+        return answer()
 
     def created(
         self,
@@ -121,14 +128,29 @@ class ManagementView(APIView):
         reason: str = "",
     ) -> Response:
         """Submits once per Idempotency-Key; `answer` gives address, representation and ETag."""
+        changes = tuple(changes)
         if self.is_dry_run:
-            return dry_answer(self._submit(changes, reason=reason))
+            return self.foreseen(changes, reason=reason)
 
         def create() -> Response:
-            self._submit(changes, reason=reason)
-            address, data, tag = answer()
-            headers = {"Location": address} | ({"ETag": tag} if tag else {})
-            return Response(data, status=status.HTTP_201_CREATED, headers=headers)
+            outcome = self._submit(changes, reason=reason)
+            if outcome.request is not None:
+                return waiting_answer(changes[0].project, outcome.request)
+            return _made(*answer())
+
+        return once(self.request, self.request.data, create)
+
+    def opened(
+        self, change: Change, answer: Callable[[int], tuple[str, Any, str | None]], *, reason: str
+    ) -> Response:
+        """The same for a request, which is named by the number that it gets."""
+        if self.is_dry_run:
+            return self.foreseen((change,), reason=reason)
+
+        def create() -> Response:
+            number = self._submit((change,), reason=reason).request
+            assert number is not None, "opening a request gives it a number"
+            return _made(*answer(number))
 
         return once(self.request, self.request.data, create)
 
@@ -138,8 +160,25 @@ class ManagementView(APIView):
         gone = Response(status=status.HTTP_204_NO_CONTENT)
         return self.edited(changes, lambda: gone, reason=reason)
 
-    def _submit(self, changes: Iterable[Change], *, reason: str) -> Outcome:
-        return submit(*changes, actor=self.actor, reason=reason, dry_run=self.is_dry_run)
+    def foreseen(self, changes: Sequence[Change], *, reason: str) -> Response:
+        """What the changes would do, and what approval they would wait for."""
+        try:
+            outcome = submit(*changes, actor=self.actor, reason=reason, dry_run=True)
+        except ApprovalNeeded as refusal:
+            if not all(change.can_wait for change in changes):
+                raise
+            would = outlook(*changes, actor=self.actor, reason=reason)
+            asked = {"because": refusal.lacking, "missing": missing_shown(would.missing)}
+            return _dry_answer(would.effects, {}, approval=asked)
+        return _dry_answer(outcome.effects, outcome.versions)
+
+    def _submit(self, changes: Sequence[Change], *, reason: str) -> Outcome:
+        return submit(*changes, actor=self.actor, reason=reason)
+
+
+def _made(address: str, data: Any, tag: str | None) -> Response:
+    headers = {"Location": address} | ({"ETag": tag} if tag else {})
+    return Response(data, status=status.HTTP_201_CREATED, headers=headers)
 
 
 def _found(rows: Any, what: str, **named: str) -> Any:
@@ -192,24 +231,32 @@ class DryRun(Strict):
     versions = serializers.DictField(
         child=serializers.IntegerField(), help_text="Environment → the version it would get."
     )
+    approval = ApprovalAsked(
+        allow_null=True, help_text="What it would wait for as a request; null when nothing."
+    )
 
 
-def dry_answer(outcome: Outcome) -> Response:
+def _dry_answer(
+    effects: Sequence[Effect],
+    versions: Mapping[str, int],
+    *,
+    approval: Mapping[str, Any] | None = None,
+) -> Response:
     return Response(
         {
             "dry_run": True,
-            "changed": outcome.changed,
+            "changed": bool(effects),
             "effects": [
-                {**effect.as_json(), "environment": effect.environment}
-                for effect in outcome.effects
+                {**effect.as_json(), "environment": effect.environment} for effect in effects
             ],
-            "versions": outcome.versions,
+            "versions": versions,
+            "approval": approval,
         }
     )
 
 
 _DRY_RUN = OpenApiParameter(
-    DRY_RUN, bool, description="Answer what would happen, permission and gate included."
+    DRY_RUN, bool, description="Answer what would happen, permission and approval included."
 )
 _REASON = OpenApiParameter("reason", str, description="Why; it goes into the event.")
 _IF_MATCH = OpenApiParameter(
@@ -225,6 +272,9 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
 
 def _problems(*statuses: int) -> dict[Any, Any]:
     return {(code, MEDIA_TYPE): Problem for code in statuses}
+
+
+_WAITS = {202: OpenApiResponse(Waiting, "It waits for approval as a request.")}
 
 
 def _or_dry_run(serializer: type[serializers.Serializer[Any]]) -> PolymorphicProxySerializer:
@@ -260,6 +310,7 @@ def creates(request: Any, answer: Any, *, summary: str, **options: Any) -> Any:
         responses={
             201: answer,
             200: OpenApiResponse(DryRun, "With `dry_run`: what would happen."),
+            **_WAITS,
             **_problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
         **options,
@@ -274,6 +325,7 @@ def edits(request: Any, answer: Any, *, summary: str, is_compared: bool = True) 
         parameters=[_DRY_RUN, *([_IF_MATCH] if is_compared else [])],
         responses={
             200: _or_dry_run(answer),
+            **_WAITS,
             **_problems(400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
         },
     )
@@ -287,6 +339,7 @@ def removes(*, summary: str, is_compared: bool = False) -> Any:
         responses={
             204: OpenApiResponse(description="Done."),
             200: OpenApiResponse(DryRun, "With `dry_run`: what would happen."),
+            **_WAITS,
             **_problems(400, 401, 403, 404, 409, 412, 503),
         },
     )

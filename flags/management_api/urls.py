@@ -14,7 +14,19 @@ from flags.management_api.environments import Environments, OneEnvironment
 from flags.management_api.events import FlagHistory, ProjectEvents, SegmentHistory, SiteEvents
 from flags.management_api.flags import FlagArchive, FlagRestore, Flags, OneFlag
 from flags.management_api.members import Members, OneMember
+from flags.management_api.policies import OnePolicy
 from flags.management_api.projects import OneProject, Projects
+from flags.management_api.requests import (
+    OneRequest,
+    RequestApplied,
+    RequestBypassReviewed,
+    RequestComments,
+    RequestReviewed,
+    Requests,
+    RequestSubmitted,
+    RequestVerdictUndone,
+    RequestWithdrawn,
+)
 from flags.management_api.schema import NoSuchAddress, Schema
 from flags.management_api.sdk_keys import OneSdkKey, SdkKeys
 from flags.management_api.segments import (
@@ -24,12 +36,14 @@ from flags.management_api.segments import (
     OneSegment,
     Segments,
 )
+from flags.management_api.teams import OneTeam, Teams
 
 PROJECT = "projects/<str:project>"
 ENVIRONMENT = f"{PROJECT}/environments/<str:environment>"
 FLAG = f"{PROJECT}/flags/<str:flag>"
 CONFIGURATION = f"{FLAG}/environments/<str:environment>"
 SEGMENT = f"{PROJECT}/segments/<str:segment>"
+REQUEST = f"{PROJECT}/requests/<int:number>"
 DEFINITION = f"{SEGMENT}/environments/<str:environment>"
 
 urlpatterns = [
@@ -42,8 +56,24 @@ urlpatterns = [
     path(f"{PROJECT}/events", ProjectEvents.as_view(), name="api-project-events"),
     path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
     path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
+    path(f"{PROJECT}/teams", Teams.as_view(), name="api-teams"),
+    path(f"{PROJECT}/teams/<str:team>", OneTeam.as_view(), name="api-team"),
+    path(f"{PROJECT}/requests", Requests.as_view(), name="api-requests"),
+    path(REQUEST, OneRequest.as_view(), name="api-request"),
+    path(f"{REQUEST}/submit", RequestSubmitted.as_view(), name="api-request-submit"),
+    path(f"{REQUEST}/review", RequestReviewed.as_view(), name="api-request-review"),
+    path(f"{REQUEST}/undo-verdict", RequestVerdictUndone.as_view(), name="api-request-undo"),
+    path(f"{REQUEST}/withdraw", RequestWithdrawn.as_view(), name="api-request-withdraw"),
+    path(f"{REQUEST}/apply", RequestApplied.as_view(), name="api-request-apply"),
+    path(f"{REQUEST}/comments", RequestComments.as_view(), name="api-request-comments"),
+    path(
+        f"{REQUEST}/review-bypass",
+        RequestBypassReviewed.as_view(),
+        name="api-request-bypass-review",
+    ),
     path(f"{PROJECT}/environments", Environments.as_view(), name="api-environments"),
     path(ENVIRONMENT, OneEnvironment.as_view(), name="api-environment"),
+    path(f"{ENVIRONMENT}/policy", OnePolicy.as_view(), name="api-policy"),
     path(f"{ENVIRONMENT}/flags", EnvironmentConfigurations.as_view(), name="api-environment-flags"),
     path(f"{ENVIRONMENT}/sdk-keys", SdkKeys.as_view(), name="api-sdk-keys"),
     path(f"{ENVIRONMENT}/sdk-keys/<str:public_id>", OneSdkKey.as_view(), name="api-sdk-key"),

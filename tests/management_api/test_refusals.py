@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import Event
-from flags.changes import EditEnvironment, EditUser, RevokeApiToken, submit
+from flags.changes import EditUser, RevokeApiToken, submit
 from flags.management_api.parsing import LARGEST_BODY, LARGEST_ID_UPLOAD
 from flags.models import ApiToken, Flag
 from tests.cast import OPERATOR, PASSWORD
@@ -149,19 +149,6 @@ def test_a_viewer_sees_and_changes_nothing(calling, a_flag):
     assert viewer.get("projects/shop/flags/x").status == 200
     assert {answer.status for answer in writes} == {403}
     assert Event.objects.count() == before
-
-
-def test_an_environment_that_requires_approval_is_named(api, a_flag):
-    a_flag("x")
-    submit(
-        EditEnvironment(project="shop", environment="production", requires_approval=True),
-        actor=OPERATOR,
-    )
-
-    answer = api.post("projects/shop/flags/x/environments/production/switch", {"on": True})
-
-    assert (answer.status, answer.data["environments"]) == (403, ["production"])
-    assert answer.data["type"].endswith("approval-needed")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""`/projects/{project}/environments/{environment}/policy`: what it asks for before it changes."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from flags.changes import SetPolicy
+from flags.changes.requests import OPEN, policy_facts
+from flags.management_api.base import ManagementView, edits, reads
+from flags.management_api.fields import Body, Choice, JsonObjects, Text, Truth, Whole
+from flags.models import Environment, Policy, Role
+from flags.queries.requests import open_requests_touching, policy_of
+
+
+class PolicyShown(serializers.Serializer[Any]):
+    """It counts while `requires_approval`; `open_requests` are those that it is asked about."""
+
+    requires_approval = serializers.BooleanField()
+    approvals = serializers.IntegerField()
+    from_whom = JsonObjects()
+    minimum_role = Choice(Role.values)
+    exclude_contributors = serializers.BooleanField()
+    tokens_may_review = serializers.BooleanField()
+    conditions = JsonObjects()
+    windows = JsonObjects()
+    freezes = JsonObjects()
+    time_zone = serializers.CharField()
+    expires_after_days = serializers.IntegerField()
+    open_requests = serializers.ListField(child=serializers.IntegerField())
+
+
+class PolicyEdit(Body):
+    """The shapes are those of docs/requests.md."""
+
+    approvals = Whole(required=False)
+    from_whom = JsonObjects(required=False)
+    minimum_role = Choice(Role.values, required=False)
+    exclude_contributors = Truth(required=False)
+    tokens_may_review = Truth(required=False)
+    conditions = JsonObjects(required=False)
+    windows = JsonObjects(required=False)
+    freezes = JsonObjects(required=False)
+    time_zone = Text(required=False, max_length=100)
+    expires_after_days = Whole(required=False)
+
+
+class OnePolicy(ManagementView):
+    @reads(PolicyShown, summary="What an environment asks for before its flags change")
+    def get(self, request: Request, project: str, environment: str) -> Response:
+        return self._now(project, environment)
+
+    @edits(
+        PolicyEdit, PolicyShown, summary="Edit a policy; what is not given stays", is_compared=False
+    )
+    def patch(self, request: Request, project: str, environment: str) -> Response:
+        self.environment(project, environment)
+        return self._set(project, environment, self.body(PolicyEdit))
+
+    @edits(
+        PolicyEdit,
+        PolicyShown,
+        summary="Set a whole policy; what is not given is as in a new one",
+        is_compared=False,
+    )
+    def put(self, request: Request, project: str, environment: str) -> Response:
+        self.environment(project, environment)
+        return self._set(project, environment, policy_facts(Policy()) | self.body(PolicyEdit))
+
+    def _set(self, project: str, environment: str, given: dict[str, Any]) -> Response:
+        reason = given.pop("reason", "")
+        change = SetPolicy(project=project, environment=environment, **given)
+        return self.edited([change], lambda: self._now(project, environment), reason=reason)
+
+    def _now(self, project: str, environment: str) -> Response:
+        return Response(_shown(self.environment(project, environment)))
+
+
+def _shown(environment: Environment) -> dict[str, Any]:
+    touched = open_requests_touching(environment.project, environment, OPEN)
+    return {
+        "requires_approval": environment.requires_approval,
+        **policy_facts(policy_of(environment)),
+        "open_requests": [row.number for row in touched],
+    }
