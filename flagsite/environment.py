@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("FLAGSITE_HOME") or BASE_DIR / ".flagsite").expanduser().resolve()
 

@@ -146,15 +146,17 @@ class Live:
     def _keep_running(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a loop until the process stops; should it fail in a way nobody foresaw, begin it anew."""
 
+        def begin() -> None:
+            if not self.is_stopping:
+                self.spawn(loop()).add_done_callback(ended)
+
         def ended(task: asyncio.Task[Any]) -> None:
             if task.cancelled() or self.is_stopping or (error := task.exception()) is None:
                 return
             logger.error("live.loop_failed loop=%s", loop.__name__, exc_info=error)
-            asyncio.get_running_loop().call_later(
-                LOOP_AGAIN_SECONDS, lambda: self.is_stopping or self._keep_running(loop)
-            )
+            asyncio.get_running_loop().call_later(LOOP_AGAIN_SECONDS, begin)
 
-        self.spawn(loop()).add_done_callback(ended)
+        begin()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run beside everything else, until it ends or the process stops."""
