@@ -1,9 +1,11 @@
 """How often each answer was given, counted in memory without a lock."""
 
 import itertools
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from operator import length_hint
 from typing import NamedTuple, TypeVar
 
 Key = TypeVar("Key")
@@ -43,19 +45,16 @@ class Answered(NamedTuple):
 class Tally:
     """One counter. `next(counter)` adds one, safe from any thread: it is a single call into C."""
 
-    __slots__ = ("_reads", "_reported", "counter")
+    __slots__ = ("_reported", "counter")
 
     def __init__(self) -> None:
-        self.counter = itertools.count()
-        self._reads = 0
+        # It counts down what is left to repeat, which makes no integer, and can be read in passing.
+        self.counter = itertools.repeat(None, sys.maxsize)
         self._reported = 0
 
     def unreported(self) -> int:
-        """Return what was counted since the last report. One reader at a time."""
-        # Reading a counter moves it on by one, so the reads are subtracted again.
-        total = next(self.counter) - self._reads
-        self._reads += 1
-        return total - self._reported
+        """Return what was counted since the last report."""
+        return sys.maxsize - length_hint(self.counter) - self._reported
 
     def mark_reported(self, count: int) -> None:
         self._reported += count
