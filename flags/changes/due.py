@@ -6,6 +6,7 @@ whoever finds a request applied already is refused by its state, under the locks
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q
 
@@ -36,7 +37,7 @@ def _apply_due(now: datetime) -> int:
 
 
 def _apply(request: Request, now: datetime) -> int:
-    named = {"project": request.project.key, "request": request.number}
+    named: dict[str, Any] = {"project": request.project.key, "request": request.number}
     try:
         submit(ApplyRequest(**named), actor=CLOCK, reason=request.reason, now=now)
     except (ApprovalNeeded, Conflicting):

@@ -10,8 +10,7 @@ from typing import Any
 
 import jsonschema
 import re2
-from jsonschema import ValidationError
-from jsonschema.validators import extend
+from jsonschema import ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -24,6 +23,8 @@ MOST_REFERENCES = 10_000
 # RE2 says what it refuses in the exception; its own log would say it again on standard error.
 _QUIET = re2.Options()
 _QUIET.log_errors = False
+# The library's types leave this one out.
+_extend: Any = validators.extend
 # Holds nothing and retrieves nothing.
 _NOTHING_ELSE: Registry[Any] = Registry()
 _FORMATS = jsonschema.FormatChecker(formats=())
@@ -98,7 +99,7 @@ def _validator(json_schema: Any) -> Any:
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
     }
-    kind = extend(jsonschema.Draft202012Validator, keywords)
+    kind = _extend(jsonschema.Draft202012Validator, keywords)
     return kind(json_schema, registry=_NOTHING_ELSE)
 
 

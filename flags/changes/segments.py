@@ -17,6 +17,7 @@ from flags.snapshots import Entry, segment_entry
 # Ids that take more than this travel as an address: a delta stays small enough to push to everyone.
 LARGEST_BATCH_INLINE = 64 * 1024
 LONGEST_ID = 500
+LONGEST_BY = 200
 
 
 def facts(segment: Segment) -> dict[str, Any]:
@@ -203,6 +204,8 @@ class ChangeSegmentIds(Change, frozen=True, kw_only=True):
         ]
 
     def _refuse_what_is_no_id(self) -> None:
+        if not 0 < len(self.by) <= LONGEST_BY or "\0" in self.by or _has_surrogate(self.by):
+            raise Invalid.at("by", f"expected an attribute's name, 1 to {LONGEST_BY} characters")
         for name in ("add", "remove"):
             for index, value in enumerate(getattr(self, name)):
                 if not 0 < len(value) <= LONGEST_ID:

@@ -134,3 +134,11 @@ def test_variations_are_judged_before_there_is_an_environment(db, variations):
 
     submit(CreateEnvironment(project="bare", key="production"), actor=OPERATOR)
     assert not Flag.objects.exists()
+
+
+@pytest.mark.parametrize("by", ["", "a\0b", "\ud800", "x" * 201])
+def test_ids_are_listed_by_an_attribute_that_can_be(production, by):
+    submit(CreateSegment(**SHOP, key="beta"), actor=OPERATOR)
+
+    with pytest.raises(Invalid, match="by: expected an attribute's name"):
+        submit(ChangeSegmentIds(**BETA, by=by, add=("user-1",)), actor=OPERATOR)
