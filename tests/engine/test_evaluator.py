@@ -51,6 +51,19 @@ def test_prerequisites_are_met_however_long_their_chain(length):
     assert answer.result.reason == "DEFAULT"
 
 
+def test_rules_too_many_for_one_function_give_what_the_caller_made():
+    split = {"split": {"by": "targetingKey", "salt": "s", "shares": [["on", 100_000]]}}
+    rules = [{**a_rule(a_leaf("n", "in", n), rule_id=f"r{n}"), "serve": split} for n in range(40)]
+    ruleset = compiled(a_ruleset(a_flag(rules=rules)))
+    context = {"targetingKey": "user-1", "n": 39}
+
+    answer = ruleset.evaluator("flag", Answer)(context, None)
+
+    assert isinstance(answer, Answer)
+    assert answer.result == ruleset.evaluate("flag", context)
+    assert answer.result.rule == "r39"
+
+
 def test_a_cycle_is_an_error_and_not_an_exception():
     flag = a_flag(prerequisites=[{"flag": "flag", "variations": ["on"]}])
 
