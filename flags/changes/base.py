@@ -13,10 +13,12 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.db import models
 from msgspec import UNSET, UnsetType
 
 from audit.facts import Actor, Effect
+from flagengine import Problem
 from flags import access
 from flags.access import Action
 from flags.errors import Invalid, NotFound, StaleChange
@@ -162,10 +164,12 @@ class Scope:
         access.require(self.actor, Action.ADMINISTER, None)
 
     def create(self, row: models.Model) -> None:
+        _refuse_what_its_columns_cannot_hold(row)
         self._explained(row)
         row.save(force_insert=True)
 
     def save(self, row: models.Model, *fields: str) -> None:
+        _refuse_what_its_columns_cannot_hold(row)
         self._explained(row)
         row.save(update_fields=fields)
 
@@ -211,6 +215,38 @@ class Scope:
         row._history_user = User.objects.filter(pk=self.actor.id).first() if person else None  # type: ignore[attr-defined]
         row._history_date = self.now  # type: ignore[attr-defined]
         row._change_reason = self.reason or None  # type: ignore[attr-defined]
+
+
+def _refuse_what_its_columns_cannot_hold(row: models.Model) -> None:
+    """Raises Invalid for text that is too long and numbers out of range, before PostgreSQL would."""
+    problems = []
+    for column in row._meta.concrete_fields:
+        value = getattr(row, column.attname)
+        if isinstance(value, str | int | list) and not isinstance(column, models.JSONField):
+            try:
+                column.run_validators(value)
+            except ValidationError as error:
+                problems += [Problem(column.name, message) for message in error.messages]
+    if problems:
+        raise Invalid(problems)
+
+
+def refuse_what_no_text_may_hold(value: Any, where: str = "") -> None:
+    """Raises Invalid with the place of a NUL or a lone surrogate, which no store keeps."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise Invalid.at(where, "holds the character NUL")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Invalid.at(where, "holds a lone surrogate, which is no character") from None
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            refuse_what_no_text_may_hold(key, where)
+            refuse_what_no_text_may_hold(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            refuse_what_no_text_may_hold(inner, f"{where}[{index}]")
 
 
 def _is_new(value: Any, old: Any) -> bool:

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from audit.facts import Actor
 from flags.changes.apply import Outcome, apply
-from flags.changes.base import Change
+from flags.changes.base import Change, refuse_what_no_text_may_hold
 from flags.changes.requests import OnRequest, OpenRequest
 from flags.errors import ApprovalNeeded, Invalid
 
@@ -38,6 +38,9 @@ def submit(
     if len(changes) > 1 and any(isinstance(change, OnRequest) for change in changes):
         # The approval that a request brings is for what it does, and for nothing beside it.
         raise Invalid.at("", "what is done to a request is submitted by itself")
+    refuse_what_no_text_may_hold(reason, "reason")
+    for change in changes:
+        refuse_what_no_text_may_hold(change.as_json())
     reason, now = reason.strip(), now or timezone.now()
     try:
         return apply(changes, actor=actor, reason=reason, now=now, dry_run=dry_run)

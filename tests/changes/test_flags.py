@@ -6,6 +6,7 @@ from flags.changes import (
     ArchiveFlag,
     ConfigureFlag,
     CreateFlag,
+    EditEnvironment,
     EditFlag,
     SwitchFlag,
     submit,
@@ -179,3 +180,23 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(editor, a_flag):
 
     assert [effect.kind for effect in outcome.effects] == ["flag.switched"]
     assert not flag.configurations.filter(enabled=True).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (EditFlag(project="shop", flag="new-checkout", name="x" * 201), "name"),
+        (EditFlag(project="shop", flag="new-checkout", description="a\0b"), "description"),
+        (EditFlag(project="shop", flag="new-checkout", tags=["a\ud800"]), r"tags\[0\]"),
+        (
+            EditEnvironment(project="shop", environment="staging", position=10**30),
+            "position",
+        ),
+    ],
+    ids=["too long", "NUL", "a lone surrogate", "out of range"],
+)
+def test_what_no_column_can_hold_is_refused_with_its_place(owner, a_flag, change, place):
+    a_flag("new-checkout")
+
+    with pytest.raises(Invalid, match=f"^{place}: "):
+        submit(change, actor=owner)
