@@ -308,9 +308,9 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
             )
             if reviewer in eligible:
                 return
-        if self.verdict == "approved" and standing.demands:
+        if standing.demands:
             raise Denied(
-                f"{reviewer.get_username()} is not among those whose approval "
+                f"{reviewer.get_username()} is not among those whose verdict "
                 f"{' or '.join(demand.environment for demand in standing.demands)} asks for"
             )
 
@@ -409,6 +409,11 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
             )
         elif standing.closed:
             raise WrongState("; ".join(standing.closed))
+        elif request.apply_at is not None and scope.now < request.apply_at:
+            raise WrongState(
+                f"request {request.number} was approved for {request.apply_at:%Y-%m-%d %H:%M} UTC, "
+                "not before; take its instant away to have it approved for now"
+            )
         effects = [effect for inner in changes for effect in inner.perform(scope)]
         scope.approved |= {demand.environment for demand in standing.demands}
         scope.request = str(request.number)

@@ -404,3 +404,20 @@ def test_what_nobody_answers_expires(guarded, editor, reviewer):
 def sweep(now=None):
     now = now or timezone.now()
     return due.sweep(now=now, since=now - timedelta(minutes=5))
+
+
+def test_a_scheduled_request_is_not_applied_before_its_instant(guarded, editor, reviewer):
+    submit(SWITCH, actor=editor)
+    at = timezone.now() + timedelta(hours=3)
+    submit(EditRequest(**SHOP, request=1, apply_at=at), actor=editor)
+    review(reviewer)
+
+    with pytest.raises(WrongState, match="approved for"):
+        apply(editor)
+
+
+def test_who_the_policy_does_not_ask_cannot_reject_either(guarded, editor, viewer):
+    submit(SWITCH, actor=editor)
+
+    with pytest.raises(Denied, match="not among those"):
+        review(viewer, "rejected", reason="I would rather not")
