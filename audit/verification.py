@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from audit.canonical import canonical_bytes, sha256
 from audit.log import rfc3339
@@ -62,9 +63,23 @@ def _canonical_from_columns(event: Event, canonical: bytes) -> bytes:
             "reason": event.reason,
             "request": event.request,
             "submission": str(event.submission),
-            "effects": stored["effects"] if stored["effects"] == event.effects else event.effects,
+            "effects": _as_written(stored["effects"], event.effects),
             "delta": None
             if delta is None
             else sha256(canonical_bytes(json.loads(bytes(delta))["changes"])),
         }
     )
+
+
+def _as_written(written: Any, column: Any) -> Any:
+    """What was written, if the column says the same; JSONB keeps values, not how numbers looked."""
+    return written if _plain(written) == _plain(column) else column
+
+
+def _plain(value: Any) -> Any:
+    """JSON with each value beside its type: Python takes 1 and true for equal, but not so JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return isinstance(value, bool), value

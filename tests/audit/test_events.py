@@ -76,6 +76,7 @@ def test_a_whole_log_has_no_faults(editor, a_flag):
         ("UPDATE audit_event SET canonical = 'x' WHERE reason = 'because'", "hash of its canonical"),
         ("UPDATE audit_event SET effects = '[]' WHERE reason = 'because'", "columns that differ"),
         ("UPDATE audit_event SET delta = replace(convert_from(delta, 'UTF8'), 'true', 'false')::bytea WHERE reason = 'because'", "columns that differ"),
+        ("UPDATE audit_event SET effects = replace(effects::text, 'true', '1')::jsonb WHERE reason = 'because'", "columns that differ"),
         ("UPDATE audit_stream SET version = version + 1 WHERE key LIKE 'environment:%%'", "says it ends"),
         ("DELETE FROM audit_outboxentry; DELETE FROM audit_event WHERE reason = 'because'", "says it ends"),
     ],
