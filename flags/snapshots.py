@@ -17,6 +17,9 @@ from flags.models import Environment, Flag, FlagConfiguration, Segment, SegmentD
 
 Entry = dict[str, Any]
 
+# Somebody who was away for more changes than this is given the whole ruleset instead.
+MOST_DELTAS = 1000
+
 
 def flag_entry(flag: Flag, configuration: FlagConfiguration) -> Entry:
     """The flag as the ruleset of the configuration's environment has it."""
@@ -85,7 +88,10 @@ def ruleset_document(environment: Environment) -> dict[str, Any]:
 
 
 def deltas_since(environment: Environment, version: int, digest: str) -> list[bytes] | None:
-    """The stored deltas after a state, oldest first; None when that state is not in the log."""
+    """The stored deltas after a state, oldest first; None when that state is not in the log.
+
+    None as well when more than MOST_DELTAS came since: the whole ruleset is the shorter way then.
+    """
     stream_key = environment.stream_key
     named = Event.objects.filter(stream_id=stream_key, version=version).values_list(
         "hash", flat=True
@@ -93,7 +99,12 @@ def deltas_since(environment: Environment, version: int, digest: str) -> list[by
     if [found[:16] for found in named] != [digest]:
         return None
     later = Event.objects.filter(stream_id=stream_key, version__gt=version, delta__isnull=False)
-    return [bytes(event.delta) for event in later.order_by("version").only("delta") if event.delta]
+    deltas = [
+        bytes(event.delta)
+        for event in later.order_by("version").only("delta")[: MOST_DELTAS + 1]
+        if event.delta
+    ]
+    return deltas if len(deltas) <= MOST_DELTAS else None
 
 
 def encoded(document: dict[str, Any]) -> bytes:

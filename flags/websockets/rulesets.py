@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from flags.live.database import UNREACHABLE
-from flags.live.environments import LiveEnvironment
+from flags.live.environments import LARGEST_FRAME, LiveEnvironment
 from flags.live.outbox import Frame
 from flags.live.process import live
 from flags.live.receipts import Connection
@@ -113,7 +113,10 @@ class RulesetSocket(LiveSocket):
             return
         for delta in advance.deltas:
             if delta.previous == self.state:
-                self._put(delta.frame, delta)
+                is_large = len(delta.frame.text) > LARGEST_FRAME
+                self._put(environment.fetch_frame() if is_large else delta.frame, delta)
+                if is_large:
+                    return
         if self.state != environment.loaded.state:
             # A whole ruleset took the place of the old, or the reader is not where it was thought.
             self._put(environment.frame_after(self.state) or environment.whole_frame())
