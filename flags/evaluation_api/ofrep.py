@@ -104,6 +104,8 @@ def everything(
     if names_etag(if_none_match, etag):
         return Response(304, b"", [*HEADERS[1:], (b"etag", etag)])
     results = ruleset.evaluate_all(context, client_visible_only=not caller.is_server, now=now)
+    if not results and (invalid := ruleset.evaluate("", context)).error_code == "INVALID_CONTEXT":
+        return failure(400, "INVALID_CONTEXT", invalid.error_message or "")
     items = []
     for key, result in results.items():
         if result.error_code == "INVALID_CONTEXT":
