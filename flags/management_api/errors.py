@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -91,6 +92,10 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's exception handler: any error whatever becomes a problem document."""
     set_rollback()
     request: Request = context["request"]
+    if isinstance(error, InterfaceError | OperationalError):
+        logger.warning("management_api.database_away error=%s", type(error).__name__)
+        away = "the database cannot be reached at this moment; try again"
+        return problem(503, "busy", away, headers={"Retry-After": "5"})
     if isinstance(error, FlagsiteError):
         return _domain_problem(error, request)
     if isinstance(error, Http404):
