@@ -1,7 +1,10 @@
 """Signing in and out."""
 
+import contextlib
 import hashlib
+import logging
 
+import redis
 from django.contrib.auth import authenticate, login, logout
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -10,16 +13,18 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
+logger = logging.getLogger(__name__)
+
 # Guessing is slowed per address and per account; a person who mistypes is not.
 TRIES = 10
 WINDOW_SECONDS = 5 * 60
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(_where_to(request))
-    if request.method == "GET":
+    if request.method != "POST":
         return render(request, "dashboard/sign_in.html", {"next": request.GET.get("next", "")})
     username = request.POST.get("username", "")
     if _has_failed_too_often(request, username):
@@ -64,11 +69,18 @@ def _counters(request: HttpRequest, username: str) -> list[str]:
 
 
 def _has_failed_too_often(request: HttpRequest, username: str) -> bool:
-    counts = cache.get_many(_counters(request, username))
+    try:
+        counts = cache.get_many(_counters(request, username))
+    except redis.RedisError:
+        # Without its store nothing is counted; people must be able to sign in all the same.
+        logger.warning("sign_in.uncounted")
+        return False
     return any(count >= TRIES for count in counts.values())
 
 
 def _count_failure(request: HttpRequest, username: str) -> None:
     for counter in _counters(request, username):
-        cache.add(counter, 0, timeout=WINDOW_SECONDS)
-        cache.incr(counter)
+        # `incr` refuses a counter that ended between the two.
+        with contextlib.suppress(redis.RedisError, ValueError):
+            cache.add(counter, 0, timeout=WINDOW_SECONDS)
+            cache.incr(counter)
