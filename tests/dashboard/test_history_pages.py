@@ -351,9 +351,7 @@ def test_viewers_are_offered_no_restore_and_refused_one(browser, a_flag, editor)
     assert not configuration().enabled
 
 
-def test_restoring_where_approval_is_required_becomes_a_request(
-    browser, a_flag, admin, editor
-):
+def test_restoring_where_approval_is_required_becomes_a_request(browser, a_flag, admin, editor):
     a_flag(on=True)
     wanted = newest_event()
     switch(editor, on=False)
