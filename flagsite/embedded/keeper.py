@@ -5,7 +5,8 @@
 
 The program is started again when it dies; not when it gives up by itself in its first minute,
 because then it is misconfigured and its message is what matters. TERM or INT to the keeper, or the end of
-process PID, stops the program by its stop signal and, after the grace, by KILL.
+process PID, stops the program by its stop signal and, after the grace, by KILL. On Linux a keeper that
+is itself killed takes the program along, by the stop signal.
 
 Runs as a script of its own, on the standard library only: it starts in a blink and outlives
 whatever it watches.
@@ -13,18 +14,21 @@ whatever it watches.
 
 import argparse
 import contextlib
+import ctypes
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 STARTING_SECONDS = 60  # giving up sooner than this after the first start counts as misconfigured
 SETTLED_SECONDS = 30  # living this long makes earlier deaths forgotten
 LONGEST_PAUSE_SECONDS = 10
 DEATHS_UNTIL_GIVEN_UP = 10
 WATCH_SECONDS = 0.5  # how soon the end of the watched process is noticed
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 def main() -> int:
@@ -96,12 +100,23 @@ def run_once(options: argparse.Namespace, stopping: Stopping) -> int:
         user=options.user[0] if options.user else None,
         group=options.user[1] if options.user else None,
         extra_groups=[] if options.user else None,
+        # Runs after the change of user, which would take it back. The keeper has one thread.
+        preexec_fn=ending_with_parent(options.stop_signal),
     )
     while (code := program.poll()) is None:
         if stopping.asked():
             return stop(program, options.stop_signal, options.grace)
         stopping.pause(WATCH_SECONDS)
     return code
+
+
+def ending_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
+    """What the new process calls so that it is signalled when the keeper is gone; Linux has it."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    number = int(stop_signal)
+    return lambda: prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def stop(program: subprocess.Popen[bytes], stop_signal: signal.Signals, grace: float) -> int:

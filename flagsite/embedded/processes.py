@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import signal
 import sys
 import time
@@ -100,6 +101,9 @@ class StartedPrinter(Printer):  # type: ignore[misc]
         self.once_started: Callable[[], None] | None = once_started
 
     def write(self, message: Message) -> None:
+        if message.name == "system":
+            # The number is the keeper's: who means the program would signal the wrong process.
+            message = message._replace(data=re.sub(r" \(pid=\d+\)", "", message.data))
         with quiet_when_unheard():
             super().write(message)
         if self.once_started is not None:

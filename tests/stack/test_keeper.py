@@ -73,6 +73,15 @@ def test_a_program_that_ignores_its_signal_is_killed_after_the_grace(keep, tmp_p
     assert not is_alive(program)
 
 
+def test_a_killed_keeper_takes_its_program_along(keep, tmp_path):
+    kept = keep("echo $$ >> starts; exec sleep 1000")
+    program = wait_until(lambda: starts(tmp_path), what="it started")[0]
+
+    kept.kill()
+
+    wait_until(lambda: not is_alive(program), what="the program followed")
+
+
 def test_a_program_ends_with_the_process_that_is_watched(keep, tmp_path):
     watched = subprocess.Popen(["sleep", "1000"])
     kept = keep("echo $$ >> starts; exec sleep 1000", watched=watched.pid)
