@@ -26,3 +26,15 @@ for (const form of document.querySelectorAll("[data-local-time]")) {
     if (field.value) form.elements.offset.value = new Date(field.value).getTimezoneOffset();
   });
 }
+
+// A verdict is given on what was on the screen when its dialog was opened. Should the page behind
+// it move on meanwhile, the server is told of the old behaviour, and refuses.
+const behaviour = () => document.querySelector('[name="behaviour"]');
+let judged = null;
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest('[data-opens="verdict"]')) judged = behaviour()?.value ?? null;
+});
+document.getElementById("verdict-form")?.addEventListener("submit", () => {
+  if (judged !== null && behaviour()) behaviour().value = judged;
+});

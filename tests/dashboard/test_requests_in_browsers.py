@@ -8,12 +8,13 @@ from flags.changes import (
     CommentOnRequest,
     ConfigureFlag,
     EditEnvironment,
+    EditRequest,
     ReviewRequest,
     SetTeam,
     SwitchFlag,
     submit,
 )
-from flags.models import Environment, Flag, Policy
+from flags.models import Environment, Flag, Policy, Verdict
 from tests.cast import OPERATOR
 from tests.dashboard.conftest import violations
 
@@ -93,6 +94,26 @@ def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
     assert is_on()
     editing.goto(editing.url.split("/requests")[0] + "/flags")
     expect(switch).to_have_attribute("aria-checked", "true")
+
+
+def test_a_verdict_is_not_lent_to_what_the_request_became_meanwhile(visit, guarded, editor):
+    switch = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
+    submit(switch, actor=editor)
+    page = visit("reviewer").open("/p/shop/requests/1")
+    page.get_by_role("button", name="Review").click()
+    seen = page.locator('[name="behaviour"]').input_value()
+
+    also = SwitchFlag(**PRODUCTION, flag="banner", on=True)
+    submit(
+        EditRequest(project="shop", request=1, changes=[switch.as_json(), also.as_json()]),
+        actor=editor,
+    )
+    deliver("broadcast")
+    expect(page.locator('[name="behaviour"]')).not_to_have_value(seen)
+    page.get_by_role("button", name="Approve", exact=True).click()
+
+    expect(page.get_by_text("does something else by now").first).to_be_visible()
+    assert not Verdict.objects.exists()
 
 
 PAGES = [
