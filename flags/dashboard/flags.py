@@ -145,8 +145,10 @@ def read_value(text: str, type_: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        expected = {"integer": "a whole number", "float": "a number"}.get(type_, "JSON")
-        raise ValueError(f"expected {expected}: {error}") from error
+        if type_ == "json":
+            raise ValueError(f"expected JSON: {error}") from error
+        expected = "a whole number" if type_ == "integer" else "a number"
+        raise ValueError(f"expected {expected}, got {text.strip()!r}") from error
     if type_ == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

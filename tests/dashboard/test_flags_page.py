@@ -336,6 +336,7 @@ def test_a_value_of_the_wrong_type_is_said_at_its_field_and_nothing_typed_is_los
     page = response.content.decode()
     assert response.status_code == 422
     assert 'data-problem="variations[0].value"' in page
+    assert "expected a whole number, got &#x27;a lot&#x27;" in page
     assert 'data-field="variations[0].value">a lot</textarea>' in page
     assert not Flag.objects.exists()
 
