@@ -28,6 +28,7 @@ from flags.queries.tokens import tokens_of
 SCOPES = {
     "read": "see what you see",
     "write": "change flags and segments where you may",
+    "review": "give verdicts on requests, where the policy lets programs do so",
     "admin": "manage environments, keys and members where you may",
 }
 # Days a token lives; none is the choice that has to be made on purpose.

@@ -20,6 +20,7 @@ PLACEHOLDER = "YOUR_SERVER_KEY"
 EXAMPLE_FLAG = "new-checkout"
 
 PYTHON = """\
+# flagclient comes with Flagsite: pip install . in its checkout
 from flagclient import FlagClient
 
 flags = FlagClient("{address}", "{key}")

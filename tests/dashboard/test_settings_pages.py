@@ -362,7 +362,10 @@ def test_a_token_is_shown_once_and_revoked(browser, users):
     [
         ({"name": "", "scopes": "read", "lifetime": "30"}, "expected a name"),
         ({"name": "x", "lifetime": "30"}, "expected at least one of read, write, review, admin"),
-        ({"name": "x", "scopes": "root", "lifetime": "30"}, "expected some of read, write, admin"),
+        (
+            {"name": "x", "scopes": "root", "lifetime": "30"},
+            "expected some of read, write, review, admin",
+        ),
         ({"name": "x", "scopes": "read", "lifetime": "7"}, "expected one of the lifetimes"),
     ],
 )
