@@ -106,6 +106,7 @@ class OutboxEntry(models.Model):
     last_error = models.TextField(blank=True)
 
     class Meta:
+        verbose_name_plural = "outbox entries"
         constraints = [
             models.UniqueConstraint(
                 fields=["subscriber", "stream", "version"], name="audit_outbox_once_per_subscriber"

@@ -53,6 +53,7 @@ class Delivery(models.Model):
     histogram = models.JSONField(default=dict)
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(
                 fields=["environment", "version"], name="flags_delivery_one_per_version"

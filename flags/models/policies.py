@@ -57,6 +57,7 @@ class Policy(models.Model):
     history = HistoricalRecords()
 
     class Meta:
+        verbose_name_plural = "policies"
         constraints = [
             models.CheckConstraint(
                 name="flags_policy_approvals_1_to_10",

@@ -97,6 +97,9 @@ class SegmentIdBatch(models.Model):
     digest = models.CharField(primary_key=True, max_length=64)
     body = models.BinaryField()
 
+    class Meta:
+        verbose_name_plural = "segment id batches"
+
     def __str__(self) -> str:
         return self.digest
 
