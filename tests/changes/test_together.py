@@ -140,5 +140,5 @@ def test_variations_are_judged_before_there_is_an_environment(db, variations):
 def test_ids_are_listed_by_an_attribute_that_can_be(production, by):
     submit(CreateSegment(**SHOP, key="beta"), actor=OPERATOR)
 
-    with pytest.raises(Invalid, match="by: expected an attribute's name"):
+    with pytest.raises(Invalid, match=r"^by: "):
         submit(ChangeSegmentIds(**BETA, by=by, add=("user-1",)), actor=OPERATOR)

@@ -1,5 +1,7 @@
 """Stores that die or fall silent under a running server: it answers on, says so, and catches up."""
 
+import contextlib
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import redis
 from audit.models import Stream
 from flags.changes import RevokeSdkKey, SwitchFlag
 from flags.models import Environment
+from flags.websockets.broadcast import send_hint
 from tests.served import (
     Proxy,
     Served,
@@ -127,12 +130,21 @@ def test_hints_are_heard_again_after_the_store_forgot_its_groups(
         socket.send(hello(server_key))
         version = next_frame(socket)["ruleset"]["version"]
         wait_until(lambda: server.ready()["channel_layer"] == "connected", "it hears hints")
+        # Servers of other tests may listen as well, so one member alone may be another's.
+        members = listeners()
         forget_everything()
-        wait_until(is_joined, "it joins the group again")
+        wait_until(lambda: listeners() >= members, "it joins the group again")
 
-        change(SWITCHED_ON)
+        (event,) = change(SWITCHED_ON).events
 
-        assert next_frame(socket)["version"] == version + 1
+        def heard() -> bool:
+            """A hint may be lost, so it is sent again until one is heard."""
+            send_hint(event)
+            with contextlib.suppress(TimeoutError):
+                return bool(json.loads(socket.recv(timeout=1))["version"] == version + 1)
+            return False
+
+        wait_until(heard, "a hint leads to the delta")
 
 
 def test_a_process_that_starts_in_an_outage_answers_from_disk(
@@ -217,6 +229,6 @@ def forget_everything() -> None:
         client.flushdb()
 
 
-def is_joined() -> bool:
+def listeners() -> int:
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
-        return bool(client.exists("flagsite:group:hints"))
+        return int(client.zcard("flagsite:group:hints"))
