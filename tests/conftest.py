@@ -11,11 +11,24 @@ from tests.services import ensure_services
 ensure_services()
 
 import django  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 
 # The cast imports models, and plugins are imported before pytest-django sets Django up.
 django.setup()
 pytest_plugins = ["tests.cast", "tests.serving"]
+
+if settings.REDIS_URL != os.environ["REDIS_URL"]:
+    raise pytest.UsageError("Django's settings were read before this process had its own stores")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers name the settings themselves, as pytest-django reads at once what it finds named.
+
+    It would do so before a worker has chosen its own Valkey database (see ensure_services).
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -122,6 +122,8 @@ def test_hints_are_heard_again_after_the_store_forgot_its_groups(
     transactional_db: None, tmp_path: Path, server_key: str, a_flag: Callable[..., Any]
 ) -> None:
     a_flag()
+    # Servers that were cut off never left the group.
+    forget_everything()
     # With a truth check this rare only a hint can bring the change in time.
     with (
         served(tmp_path, FLAGSITE_TRUTH_CHECK_SECONDS="300") as server,
