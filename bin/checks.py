@@ -30,8 +30,6 @@ LONGEST_FIRST = [
     *("tests/e2e", "tests/stack", "tests/dashboard", "tests/live", "tests/changes"),
     *("tests/evaluation_api", "tests/websockets", "tests"),
 ]
-# It empties stores and cuts connections, which is no company for other tests.
-ALONE = "tests/live/test_outages.py"
 
 
 @dataclass
@@ -88,9 +86,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return run_pytest(arguments)
     passed = [check.passes() for check in checks()]
-    together = run_pytest([*IN_PARALLEL, "-q", f"--ignore={ALONE}", *LONGEST_FIRST])
-    alone = run_pytest(["-q", ALONE])
-    return max(together, alone, 0 if all(passed) else 1)
+    return max(run_pytest([*IN_PARALLEL, "-q", *LONGEST_FIRST]), 0 if all(passed) else 1)
 
 
 if __name__ == "__main__":
