@@ -49,6 +49,17 @@ def guards(environments: Mapping[str, Environment]) -> dict[str, Policy]:
     return {key: policies.get(row.pk, DEFAULT) for key, row in guarded.items()}
 
 
+def policy_facts(policy: Policy) -> dict[str, Any]:
+    """A policy as events keep it."""
+    return {
+        name: getattr(policy, name)
+        for name in (
+            "approvals", "from_whom", "minimum_role", "exclude_contributors", "tokens_may_review",
+            "conditions", "windows", "freezes", "time_zone", "expires_after_days",
+        )
+    }  # fmt: skip
+
+
 def demands(
     guarded: Mapping[str, Policy],
     environments: Mapping[str, Environment],

@@ -18,7 +18,7 @@ from django.db import connection  # noqa: E402
 django.setup()
 pytest_plugins = ["tests.cast", "tests.serving"]
 
-if settings.REDIS_URL != os.environ["REDIS_URL"]:
+if os.environ["REDIS_URL"] != settings.REDIS_URL:
     raise pytest.UsageError("Django's settings were read before this process had its own stores")
 
 

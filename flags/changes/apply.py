@@ -6,26 +6,20 @@ approval refuses whatever alters its ruleset, whichever door and whichever chang
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-from django.db import OperationalError, connection, transaction
-from django.utils import timezone
+from django.db import transaction
 
 from audit.facts import Actor, Effect
-from audit.log import lock_streams, open_stream, record
+from audit.log import lock_streams, record
 from audit.models import Event
 from flags import access, approval
 from flags.changes import references
-from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope
-from flags.changes.requests import OPEN, OnRequest, Standing, standing_of
-from flags.errors import ApprovalNeeded, Busy, NotFound
-from flags.models import Environment, Project
-
-SITE_STREAM = "site"
+from flags.changes.base import Change, Scope
+from flags.changes.locks import SITE_STREAM, locked, waiting_no_longer_than_set
+from flags.errors import ApprovalNeeded
 
 
 @dataclass(frozen=True)
@@ -54,8 +48,8 @@ class Outcome:
 def apply(
     changes: Sequence[Change], *, actor: Actor, reason: str, now: datetime, dry_run: bool
 ) -> Outcome:
-    with _waiting_for_locks_no_longer_than_set(), transaction.atomic():
-        scope = _locked(changes, actor=actor, reason=reason, now=now)
+    with waiting_no_longer_than_set(), transaction.atomic():
+        scope = locked(changes, actor=actor, reason=reason, now=now)
         for change in changes:
             access.require(actor, change.needs, None if change.on_site else scope.project)
         effects = [effect for change in changes for effect in change.perform(scope)]
@@ -74,73 +68,6 @@ def apply(
             if event.stream_id == environment.stream_key
         },
     )
-
-
-def standing(project: str, number: int) -> Standing:
-    """What an open request would do as things are now and what it still needs, for who looks at it.
-
-    Rehearsed under the locks of a write and taken back. Raises NotFound, WrongState for a closed
-    request, Busy, and what its changes are refused with by now.
-    """
-    named = OnRequest(project=project, request=number)
-    with _waiting_for_locks_no_longer_than_set(), transaction.atomic():
-        actor = Actor.system("standing")
-        scope = _locked((named,), actor=actor, reason="", now=timezone.now())
-        found = standing_of(scope, named.found(scope, *OPEN))
-        transaction.set_rollback(True)
-    return found
-
-
-@contextmanager
-def _waiting_for_locks_no_longer_than_set() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_not_available
-            raise Busy("somebody else is saving here at this moment; try again") from error
-        raise
-
-
-def _locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: datetime) -> Scope:
-    """Lock the touched environments in the order of their ids, the project last."""
-    with connection.cursor() as cursor:
-        milliseconds = int(settings.LOCK_TIMEOUT.total_seconds() * 1000)
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
-    if changes[0].on_site:
-        open_stream(SITE_STREAM)
-        lock_streams([SITE_STREAM])
-        return Scope(project=None, environments={}, actor=actor, reason=reason, now=now)
-    key = changes[0].project
-    project = Project.objects.filter(key=key).first()
-    if project is None:
-        raise NotFound(f"there is no project {key}")
-    seen = _touched(changes, project)
-    lock_streams(environment.stream_key for environment in seen.values())
-    lock_streams([project.stream_key])
-    # Read again now that nobody can change them: whether an environment requires approval counts
-    # as it stands under the locks.
-    project.refresh_from_db()
-    environments = _touched(changes, project)
-    if environments != seen:
-        raise Busy("an environment was added or removed at this moment; try again")
-    return Scope(
-        project=project,
-        environments=environments,
-        actor=actor,
-        reason=reason,
-        now=now,
-        guards=approval.guards(environments),
-    )
-
-
-def _touched(changes: Sequence[Change], project: Project) -> dict[str, Environment]:
-    there = {environment.key: environment for environment in project.environments.all()}
-    wanted = {key for change in changes for key in change.touches()}
-    if ALL_ENVIRONMENTS in wanted:
-        return there
-    for key in sorted(wanted - there.keys()):
-        raise NotFound(f"there is no environment {key} in {project.key}")
-    return {key: environment for key, environment in there.items() if key in wanted}
 
 
 def _refuse_without_approval(scope: Scope, effects: Sequence[Effect]) -> None:

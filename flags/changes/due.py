@@ -11,10 +11,10 @@ from typing import Any
 from django.db.models import Q
 
 from audit.facts import Actor
-from flags.changes.requests import OPEN, ApplyRequest, CloseRequest, SettleRequest
+from flags.changes.requests import ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.submit import submit
 from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
-from flags.models import Request, State
+from flags.models import OPEN, Request, State
 
 logger = logging.getLogger(__name__)
 

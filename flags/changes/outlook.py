@@ -1,40 +1,48 @@
-"""What changes would do and ask for, before anybody sends them."""
+"""What changes would do and what they would need: the one way to ask, for who looks before acting.
+
+Rehearsed under the locks of a write and taken back.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.db import transaction
 from django.utils import timezone
 
 from audit.facts import Actor
-from flags import access, approval
-from flags.changes.apply import _locked, _waiting_for_locks_no_longer_than_set
-from flags.changes.base import Change
-from flags.changes.rehearsal import rehearse
-from flags.changes.requests import Standing
-from flags.models import User
+from flags import access
+from flags.changes.base import Change, Scope
+from flags.changes.locks import locked, waiting_no_longer_than_set
+from flags.changes.requests import OnRequest, Standing
+from flags.changes.requests.standing import foreseen, standing_of
+from flags.models import OPEN, User
 
 
 def outlook(*changes: Change, actor: Actor, reason: str = "") -> Standing:
-    """What a request of these changes by this person would do and need; nothing of it stays.
+    """What a request of these changes by this actor would do and need.
 
     Raises what `submit` raises, but for ApprovalNeeded.
     """
-    with _waiting_for_locks_no_longer_than_set(), transaction.atomic():
-        scope = _locked(changes, actor=actor, reason=reason, now=timezone.now())
+    with _on_stage(changes, actor=actor, reason=reason) as scope:
         for change in changes:
             access.require(actor, change.needs, scope.project)
-        effects = [effect for _, done in rehearse(scope, changes) for effect in done]
-        demands = approval.demands(scope.guards, scope.environments, effects)
         author = User.objects.filter(pk=actor.id).first() if actor.kind == "person" else None
-        missing = [
-            row
-            for demand in demands
-            for row in approval.missing(
-                demand,
-                [],
-                behaviour="",
-                author=author,
-                contributors=[],
-                environment=scope.environment(demand.environment),
-            )
-        ]
+        return foreseen(scope, changes, author=author)
+
+
+def standing(project: str, number: int) -> Standing:
+    """What an open request would do as things are now, and what it still needs.
+
+    Raises NotFound, WrongState for a closed request, Busy, and what its changes are refused with
+    by now.
+    """
+    named = OnRequest(project=project, request=number)
+    with _on_stage((named,), actor=Actor.system("standing"), reason="") as scope:
+        return standing_of(scope, named.found(scope, *OPEN))
+
+
+@contextmanager
+def _on_stage(changes: Sequence[Change], *, actor: Actor, reason: str) -> Iterator[Scope]:
+    with waiting_no_longer_than_set(), transaction.atomic():
+        yield locked(changes, actor=actor, reason=reason, now=timezone.now())
         transaction.set_rollback(True)
-    return Standing(effects, "", demands, missing, [], [])

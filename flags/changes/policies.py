@@ -6,10 +6,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flagengine import Problem
+from flags import approval
 from flags.access import Action
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.configurations import CONFIGURED
-from flags.changes.requests import policy_facts
 from flags.errors import Invalid, NotFound
 from flags.models import Policy, Team, User
 from flags.models.keys import KEY_MEANS, is_key
@@ -45,15 +45,15 @@ class SetPolicy(Change, frozen=True, kw_only=True):
     def perform(self, scope: Scope) -> list[Effect]:
         environment = scope.environment(self.environment)
         policy = Policy.objects.filter(environment=environment).first()
-        before = policy_facts(policy) if policy else None
+        before = approval.policy_facts(policy) if policy else None
         if policy is None:
             policy = Policy(environment=environment)
-        for name in policy_facts(policy):
+        for name in approval.policy_facts(policy):
             if (value := getattr(self, name)) is not UNSET:
                 setattr(policy, name, value)
         if problems := list(_problems(scope, policy)):
             raise Invalid(problems)
-        after = policy_facts(policy)
+        after = approval.policy_facts(policy)
         if before == after:
             return []
         if before is None:
@@ -67,7 +67,7 @@ class SetPolicy(Change, frozen=True, kw_only=True):
             SetPolicy(
                 project=self.project,
                 environment=self.environment,
-                **(effect.before or policy_facts(Policy())),
+                **(effect.before or approval.policy_facts(Policy())),
             )
             for effect in effects
         ]

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from flags import approval
 from flags.changes import RemoveTeam, SetPolicy, SetTeam, submit
 from flags.changes.policies import FIELDS
-from flags.changes.requests import OPEN, policy_facts
 from flags.dashboard.problems import by_field
 from flags.dashboard.settings import ROLES
 from flags.dashboard.shell import Shell, project_page, status_of
@@ -47,7 +47,7 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
     found = shell.environment(environment)
     stored = policy_of(found)
     error: FlagsiteError | None = None
-    shown: Mapping[str, Any] = policy_facts(stored)
+    shown: Mapping[str, Any] = approval.policy_facts(stored)
     if request.method == "POST":
         try:
             shown = read_policy(request.POST)
@@ -73,7 +73,7 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
         "days": list(enumerate(DAYS)),
         "teams": teams_of(shell.project),
         "people": [row.user.username for row in members_of(shell.project)],
-        "touched": open_requests_touching(shell.project, found, OPEN),
+        "touched": open_requests_touching(shell.project, found),
     }
     status = status_of(error) if error else 200
     return render(request, "dashboard/settings/policy.html", context, status=status)

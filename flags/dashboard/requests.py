@@ -25,19 +25,20 @@ from flags.changes import (
     WithdrawRequest,
     submit,
 )
-from flags.changes.apply import standing
-from flags.changes.requests import OPEN, REVIEWED, Standing, open_requests_on
+from flags.changes.outlook import standing
+from flags.changes.requests import Standing
 from flags.dashboard.events import NOUNS
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told
 from flags.differences import Line, json_lines, sentences
 from flags.errors import FlagsiteError, Invalid
-from flags.models import Comment, Environment, Request, State, Verdict
+from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, Verdict
 from flags.queries.requests import (
     all_requests,
     conversation_on,
     events_of,
     one_request,
+    open_requests_on,
     requests_for_review,
     requests_of,
     verdicts_on,

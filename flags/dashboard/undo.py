@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from flags.changes import Change, Outcome, from_json, submit
-from flags.changes.apply import standing
+from flags.changes.outlook import standing
 from flags.dashboard.shell import Shell, came_from, project_page
 from flags.errors import FlagsiteError
 

@@ -12,7 +12,7 @@ from rest_framework.utils.urls import replace_query_param
 from audit.models import Event
 from flags import access
 from flags.access import Action
-from flags.changes.apply import SITE_STREAM
+from flags.changes.locks import SITE_STREAM
 from flags.errors import Conflict, NotFound
 from flags.management_api.base import EffectShown, ManagementView, reads
 from flags.management_api.errors import BadQuery

@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from flags import approval
 from flags.changes import SetPolicy
-from flags.changes.requests import OPEN, policy_facts
 from flags.management_api.base import ManagementView, edits, reads
 from flags.management_api.fields import Body, Choice, JsonObjects, Text, Truth, Whole
 from flags.models import Environment, Policy, Role
@@ -66,7 +66,9 @@ class OnePolicy(ManagementView):
     )
     def put(self, request: Request, project: str, environment: str) -> Response:
         self.environment(project, environment)
-        return self._set(project, environment, policy_facts(Policy()) | self.body(PolicyEdit))
+        return self._set(
+            project, environment, approval.policy_facts(Policy()) | self.body(PolicyEdit)
+        )
 
     def _set(self, project: str, environment: str, given: dict[str, Any]) -> Response:
         reason = given.pop("reason", "")
@@ -78,9 +80,9 @@ class OnePolicy(ManagementView):
 
 
 def _shown(environment: Environment) -> dict[str, Any]:
-    touched = open_requests_touching(environment.project, environment, OPEN)
+    touched = open_requests_touching(environment.project, environment)
     return {
         "requires_approval": environment.requires_approval,
-        **policy_facts(policy_of(environment)),
+        **approval.policy_facts(policy_of(environment)),
         "open_requests": [row.number for row in touched],
     }

@@ -22,8 +22,8 @@ from flags.changes import (
     UndoVerdict,
     WithdrawRequest,
 )
-from flags.changes.apply import standing
-from flags.changes.requests import OPEN, Standing
+from flags.changes.outlook import standing
+from flags.changes.requests import Standing
 from flags.errors import FlagsiteError, NotFound
 from flags.management_api.base import ManagementView, creates, edits, reads
 from flags.management_api.fields import (
@@ -40,7 +40,7 @@ from flags.management_api.fields import (
 from flags.management_api.pages import Pages
 from flags.management_api.preconditions import etag, expected
 from flags.management_api.waiting import MissingShown, address_of, missing_shown
-from flags.models import Comment, State, Verdict
+from flags.models import OPEN, Comment, State, Verdict
 from flags.models import Request as ChangeRequest
 from flags.queries.requests import waiting_for
 

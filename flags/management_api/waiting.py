@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from flags.approval import Missing
-from flags.changes.apply import standing
+from flags.changes.outlook import standing
 from flags.errors import Busy
 from flags.management_api.fields import Choice, Strict
 from flags.models import Request, State

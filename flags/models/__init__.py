@@ -5,12 +5,14 @@ from flags.models.environments import Environment
 from flags.models.flags import Flag, FlagConfiguration
 from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
-from flags.models.requests import Comment, Request, State, Verdict
+from flags.models.requests import OPEN, REVIEWED, Comment, Request, State, Verdict
 from flags.models.secrets import ApiToken, SdkKey
 from flags.models.segments import Segment, SegmentDefinition, SegmentId, SegmentIdBatch
 from flags.models.users import User
 
 __all__ = [
+    "OPEN",
+    "REVIEWED",
     "ApiToken",
     "Comment",
     "Delivery",

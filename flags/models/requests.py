@@ -25,6 +25,18 @@ class State(models.TextChoices):
     FAILED = "failed"
 
 
+OPEN = (
+    State.DRAFT,
+    State.IN_REVIEW,
+    State.CHANGES_REQUESTED,
+    State.APPROVED,
+    State.SCHEDULED,
+    State.CONFLICTED,
+    State.FAILED,
+)
+REVIEWED = tuple(state for state in OPEN if state is not State.DRAFT)
+
+
 class Request(models.Model):
     """A set of changes to one project that is applied all or nothing.
 

@@ -7,6 +7,7 @@ from django.db.models import Prefetch, QuerySet
 
 from audit.models import Event
 from flags.models import (
+    OPEN,
     Comment,
     Environment,
     Membership,
@@ -140,15 +141,19 @@ def teams_of(project: Project) -> list[Team]:
     return list(project.teams.prefetch_related("members"))
 
 
-def open_requests_touching(
-    project: Project, environment: Environment, states: Sequence[str]
-) -> list[Request]:
+def open_requests_touching(project: Project, environment: Environment) -> list[Request]:
     """What another policy of this environment would be asked of."""
     return list(
         Request.objects.filter(
-            project=project, state__in=states, environments__contains=[environment.key]
+            project=project, state__in=OPEN, environments__contains=[environment.key]
         ).select_related("author")
     )
+
+
+def open_requests_on(project: Project, subject: str) -> list[Request]:
+    """Open requests that would change this subject: what an editor is told before they begin."""
+    rows = Request.objects.filter(project=project, state__in=OPEN)
+    return list(rows.filter(seen__contains=[{"subject": subject}]))
 
 
 def _all(project: Project) -> QuerySet[Request]:

@@ -21,7 +21,7 @@ from flags.changes import (
     due,
     submit,
 )
-from flags.changes.apply import standing
+from flags.changes.outlook import standing
 from flags.errors import Denied, Invalid, NotFound, StaleChange, WrongState
 from flags.models import Environment, Membership, Request
 from flags.snapshots import ruleset_document

@@ -1,0 +1,96 @@
+"""Applying a request, and what becomes of one without anybody's doing."""
+
+from typing import Literal
+
+from flags import access, approval
+from flags.access import Action
+from flags.changes.base import Effect, Scope, change
+from flags.changes.requests.base import OnRequest, effect_on, facts
+from flags.changes.requests.kept import require_what_they_need, stored
+from flags.changes.requests.standing import close, settle_state, standing_of
+from flags.errors import ApprovalNeeded, Conflicting, WrongState
+from flags.models import OPEN, REVIEWED, State
+
+
+@change("request.applied")
+class ApplyRequest(OnRequest, frozen=True, kw_only=True):
+    """Do what a request asks for, all or nothing, if its approvals hold for what that is now.
+
+    `bypass_reason` applies without approval in an emergency: who may, and that it is reviewed
+    afterwards, is on record.
+    """
+
+    bypass_reason: str = ""
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        request = self.found(
+            scope, State.IN_REVIEW, State.APPROVED, State.SCHEDULED, State.FAILED,
+            *([State.DRAFT, State.CHANGES_REQUESTED] if self.bypass_reason else []),
+        )  # fmt: skip
+        before = facts(request)
+        changes = stored(request.changes)
+        require_what_they_need(scope, changes)
+        standing = standing_of(scope, request)
+        if standing.moved:
+            raise Conflicting("; ".join(str(row) for row in standing.moved))
+        if self.bypass_reason:
+            access.require(scope.actor, Action.BYPASS, scope.project)
+        elif standing.missing:
+            raise ApprovalNeeded(
+                sorted({row.environment for row in standing.missing}),
+                [row.what for row in standing.missing],
+            )
+        elif standing.closed:
+            raise WrongState("; ".join(standing.closed))
+        elif request.apply_at is not None and scope.now < request.apply_at:
+            raise WrongState(
+                f"request {request.number} was approved for {request.apply_at:%Y-%m-%d %H:%M} UTC, "
+                "not before; take its instant away to have it approved for now"
+            )
+        effects = [effect for inner in changes for effect in inner.perform(scope)]
+        scope.approved |= {demand.environment for demand in standing.demands}
+        scope.request = str(request.number)
+        request.bypass_reason = self.bypass_reason
+        scope.save(request, "bypass_reason")
+        close(scope, request, State.APPLIED, "")
+        return [
+            *effects,
+            effect_on(
+                self.kind, before, request, behaviour=standing.behaviour,
+                bypass=self.bypass_reason,
+                policies={row.environment: approval.policy_facts(row.policy) for row in standing.demands},
+            ),
+        ]  # fmt: skip
+
+
+@change("request.settled")
+class SettleRequest(OnRequest, frozen=True, kw_only=True):
+    """Look again at where a request stands, since something else may have moved what it would do."""
+
+    needs = Action.ADMINISTER
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        request = self.found(scope, *REVIEWED)
+        before = facts(request)
+        settle_state(scope, request)
+        return [] if facts(request) == before else [effect_on(self.kind, before, request)]
+
+
+@change("request.closed")
+class CloseRequest(OnRequest, frozen=True, kw_only=True):
+    """What becomes of a request without anybody's doing: it expired, or failed and may be retried."""
+
+    needs = Action.ADMINISTER
+
+    state: Literal["expired", "failed"]
+    why: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        request = self.found(scope, *OPEN)
+        before = facts(request)
+        if self.state == "expired":
+            close(scope, request, State.EXPIRED, self.why)
+        else:
+            request.state, request.outcome = State.FAILED, self.why
+            scope.save(request, "state", "outcome")
+        return [effect_on(self.kind, before, request)]

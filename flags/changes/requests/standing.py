@@ -1,0 +1,114 @@
+"""Where a request stands: what it would do now, what that asks for, and the state that follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flags import approval
+from flags.approval import Demand, Missing
+from flags.changes.base import Change, Effect, Scope
+from flags.changes.rehearsal import Moved, moved, rehearse
+from flags.changes.requests.kept import stored
+from flags.models import Request, State, User, Verdict
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What changes would do now, and what they still need."""
+
+    effects: list[Effect]
+    behaviour: str
+    demands: list[Demand]
+    missing: list[Missing]
+    moved: list[Moved]
+    closed: list[str]  # why it may not be applied at this instant, an entry an environment
+
+
+def standing_of(scope: Scope, request: Request) -> Standing:
+    """What the request would do as things are, what that asks for and what of it is there."""
+    return foreseen(
+        scope,
+        stored(request.changes),
+        author=request.author,
+        contributors=list(request.contributors.all()),
+        verdicts=list(request.verdicts.select_related("reviewer").filter(undone_at=None)),
+        seen=request.seen,
+        terms=[request.is_armed, request.apply_at and request.apply_at.isoformat()],
+    )
+
+
+def foreseen(
+    scope: Scope,
+    changes: Sequence[Change],
+    *,
+    author: User | None,
+    contributors: Sequence[User] = (),
+    verdicts: Sequence[Verdict] = (),
+    seen: Sequence[dict[str, Any]] = (),
+    terms: Sequence[Any] = (),
+) -> Standing:
+    """What these changes would do and ask for, and which of that these verdicts give.
+
+    `seen` is what the author saw, `terms` is what else a verdict is bound to.
+    """
+    effects = [effect for _, done in rehearse(scope, changes) for effect in done]
+    behaviour = approval.behaviour_of(effects, *terms)
+    demands = approval.demands(scope.guards, scope.environments, effects)
+    missing = [
+        row
+        for demand in demands
+        for row in approval.missing(
+            demand,
+            verdicts,
+            behaviour=behaviour,
+            author=author,
+            contributors=contributors,
+            environment=scope.environment(demand.environment),
+        )
+    ]
+    closed = [
+        f"{demand.environment} is {words}"
+        for demand in demands
+        if (words := approval.closed_until_words(demand.policy, scope.now))
+    ]
+    return Standing(effects, behaviour, demands, missing, moved(seen, effects), closed)
+
+
+def settle_state(scope: Scope, request: Request) -> None:
+    """Derive the state from the verdicts in force and what they are bound to."""
+    standing = standing_of(scope, request)
+    current = [
+        verdict
+        for verdict in request.verdicts.filter(undone_at=None)
+        if verdict.behaviour == standing.behaviour
+    ]
+    if any(verdict.verdict == "rejected" for verdict in current):
+        reasons = "; ".join(row.reason for row in current if row.verdict == "rejected")
+        close(scope, request, State.REJECTED, reasons)
+        return
+    if any(verdict.verdict == "changes_requested" for verdict in current):
+        request.state = State.CHANGES_REQUESTED
+    elif standing.moved:
+        request.state = State.CONFLICTED
+    elif standing.missing:
+        request.state = State.IN_REVIEW
+    else:
+        request.state = State.SCHEDULED if request.apply_at else State.APPROVED
+    request.outcome = "; ".join(str(row) for row in standing.moved)
+    scope.save(request, "state", "outcome")
+
+
+def ask_for_review(scope: Scope, request: Request) -> None:
+    """Let its time begin, as the most impatient of its policies has it, and see where it stands."""
+    demands = standing_of(scope, request).demands
+    days = min((demand.policy.expires_after_days for demand in demands), default=30)
+    request.submitted_at = scope.now
+    request.expires_at = scope.now + timedelta(days=days)
+    scope.save(request, "submitted_at", "expires_at")
+    settle_state(scope, request)
+
+
+def close(scope: Scope, request: Request, state: State, outcome: str) -> None:
+    request.state, request.outcome, request.closed_at = state, outcome, scope.now
+    scope.save(request, "state", "outcome", "closed_at")
