@@ -6,6 +6,7 @@ While `bin/up` runs, FLAGSITE_HOME/environment says what it gave its processes, 
 
 import os
 import shlex
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -103,3 +104,54 @@ def database(name: str) -> dict[str, object]:
         "PORT": str(address.port or ""),
         "OPTIONS": options,
     }
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed over; TLS is `starttls`, `implicit` or `none`."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    tls: str
+
+
+def mail_server(name: str) -> MailServer | None:
+    """The server of `smtp://user:password@host:port?tls=starttls`; None where no mail is sent."""
+    given = text(name, "")
+    if not given:
+        return None
+    expected = "smtp://user:password@host:port?tls=starttls (or implicit, or none)"
+    try:
+        address = urlsplit(given)
+        port = address.port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} makes no sense, expected {expected}") from None
+    tls = address.query.removeprefix("tls=") if address.query else "starttls"
+    if (
+        address.scheme != "smtp"
+        or not address.hostname
+        or address.path not in {"", "/"}
+        or tls not in {"starttls", "implicit", "none"}
+    ):
+        # Without what came: it holds a password.
+        raise ImproperlyConfigured(f"{name} makes no sense, expected {expected}")
+    return MailServer(
+        host=unquote(address.hostname),
+        port=port or {"starttls": 587, "implicit": 465, "none": 25}[tls],
+        user=unquote(address.username or ""),
+        password=unquote(address.password or ""),
+        tls=tls,
+    )
+
+
+def origin(name: str, default: str) -> str:
+    """A scheme and a host, such as `https://flags.example.org`, without a slash at its end."""
+    value = text(name, default).rstrip("/")
+    address = urlsplit(value)
+    if address.scheme not in {"http", "https"} or not address.netloc or address.path:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}, expected an origin such as https://flags.example.org"
+        )
+    return value

@@ -133,6 +133,21 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 
+# --- Mail ------------------------------------------------------------------------------------
+# Where no server is named nothing is mailed; the inbox has every notice all the same.
+_MAIL_SERVER = env.mail_server("FLAGSITE_EMAIL_URL")
+MAIL_IS_SENT = _MAIL_SERVER is not None
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _MAIL_SERVER else 'dummy'}.EmailBackend"
+if _MAIL_SERVER:
+    EMAIL_HOST, EMAIL_PORT = _MAIL_SERVER.host, _MAIL_SERVER.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL_SERVER.user, _MAIL_SERVER.password
+    EMAIL_USE_TLS = _MAIL_SERVER.tls == "starttls"
+    EMAIL_USE_SSL = _MAIL_SERVER.tls == "implicit"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("FLAGSITE_EMAIL_FROM", "flagsite@localhost")
+# What the links in mails begin with.
+PUBLIC_URL = env.origin("FLAGSITE_URL", "http://localhost:8000")
+
 # --- Events and their effects ----------------------------------------------------------------
 # What happens when something changes: for each committed event, each of these is called in order
 # of the stream's versions. Outbox rows carry the name, so a name is never changed; the queue says
