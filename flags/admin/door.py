@@ -253,8 +253,13 @@ class told:  # noqa: N801
 
 
 def may(request: HttpRequest) -> bool:
-    user = request.user
-    return isinstance(user, User) and access.may(user.as_actor(), Action.ADMINISTER, None)
+    """Whether the person may administer the site; found out once a request, as Django asks often."""
+    if "flagsite.may_administer" not in request.META:
+        user = request.user
+        request.META["flagsite.may_administer"] = isinstance(user, User) and access.may(
+            user.as_actor(), Action.ADMINISTER, None
+        )
+    return bool(request.META["flagsite.may_administer"])
 
 
 def actor_of(request: HttpRequest) -> Actor:
