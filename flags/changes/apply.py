@@ -18,8 +18,9 @@ from audit.models import Event
 from flags import access, approval
 from flags.changes import references
 from flags.changes.base import Change, Scope
-from flags.changes.locks import SITE_STREAM, locked, waiting_no_longer_than_set
+from flags.changes.locks import locked, waiting_no_longer_than_set
 from flags.errors import ApprovalNeeded
+from flags.models.projects import SITE_STREAM
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from flags import approval
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope
 from flags.errors import Busy, NotFound
 from flags.models import Environment, Project
-
-SITE_STREAM = "site"
+from flags.models.projects import SITE_STREAM
 
 
 @contextmanager

@@ -25,6 +25,9 @@ NOUNS = {
     "member": "Member",
     "api_token": "API token",
     "user": "Account",
+    "request": "Request",
+    "policy": "Policy of",
+    "team": "Team",
 }
 
 
@@ -96,7 +99,7 @@ class Telling:
                 together[-1].append(event)
             else:
                 together.append([event])
-        names = _member_names(events_ for group in together for events_ in group)
+        names = member_names(events_ for group in together for events_ in group)
         return [self._submission(group, names) for group in together]
 
     def _submission(self, events: Sequence[Event], names: dict[str, str]) -> Submission:
@@ -121,7 +124,7 @@ class Telling:
         delivery = self.deliveries.get((event.stream_id, event.version))
         return [
             Block(
-                subject=self._subject(effect["subject"], names),
+                subject=subject_of(effect["subject"], self.project, names),
                 subject_key=effect["subject"],
                 words=sentences(effect["before"], effect["after"]),
                 places=[
@@ -137,11 +140,14 @@ class Telling:
             for effect in effects_on(event, self.subject)
         ]
 
-    def _subject(self, subject: str, names: dict[str, str]) -> Subject:
-        kind, _, key = subject.partition(":")
-        pages = {"flag": "flag-history", "segment": "segment-history"}
-        address = reverse(pages[kind], args=[self.project, key]) if kind in pages else None
-        return Subject(NOUNS.get(kind, kind), names.get(subject, key), address)
+
+def subject_of(subject: str, project: str | None, names: dict[str, str]) -> Subject:
+    """What `flag:checkout` names, with its page in the project, if it belongs to one."""
+    kind, _, key = subject.partition(":")
+    pages = {"flag": "flag-history", "segment": "segment-history", "request": "request"}
+    is_there = project is not None and kind in pages
+    address = reverse(pages[kind], args=[project, key]) if is_there else None
+    return Subject(NOUNS.get(kind, kind), names.get(subject, key), address)
 
 
 def _merged(blocks: Iterable[Block]) -> list[Block]:
@@ -164,16 +170,21 @@ def _position(place: Place) -> tuple[bool, int]:
     return place.environment is None, place.environment.position if place.environment else 0
 
 
-def _member_names(events: Iterable[Event]) -> dict[str, str]:
-    """Usernames of the members that these events speak of, by subject. At most one query."""
+def member_names(events: Iterable[Event]) -> dict[str, str]:
+    """Usernames of the accounts and members that these events speak of, by subject.
+
+    At most one query.
+    """
     subjects = {
         effect["subject"]
         for event in events
         for effect in event.effects
-        if effect["subject"].startswith("member:")
+        if effect["subject"].startswith(("member:", "user:"))
     }
     if not subjects:
         return {}
-    accounts = User.objects.filter(pk__in=[subject.removeprefix("member:") for subject in subjects])
-    named = {f"member:{pk}": name for pk, name in accounts.values_list("pk", "username")}
-    return {subject: named.get(subject, "a former account") for subject in subjects}
+    accounts = User.objects.filter(pk__in={subject.partition(":")[2] for subject in subjects})
+    named = {str(pk): name for pk, name in accounts.values_list("pk", "username")}
+    return {
+        subject: named.get(subject.partition(":")[2], "a former account") for subject in subjects
+    }

@@ -14,7 +14,7 @@ from flags.changes import Change, DefineSegment, configured_as, submit
 from flags.dashboard.events import Telling
 from flags.dashboard.flags import SwitchRow
 from flags.dashboard.review import asked_for
-from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.shell import Shell, asked, project_page, status_of
 from flags.dashboard.undo import told_what_came
 from flags.differences import json_lines, sentences
 from flags.errors import ApprovalNeeded, FlagsiteError, StaleChange
@@ -63,11 +63,11 @@ KINDS = {
 def activity(request: HttpRequest, shell: Shell) -> HttpResponse:
     """Everything that happened in the project, newest first."""
     streams = streams_of(shell.project)
-    subject = _asked(request, "subject")
+    subject = asked(request, "subject")
     filters = Filters(
-        environment=_asked(request, "environment"),
-        kind=_asked(request, "kind"),
-        actor=_asked(request, "actor"),
+        environment=asked(request, "environment"),
+        kind=asked(request, "kind"),
+        actor=asked(request, "actor"),
         subject=subject if subject and ":" in subject else None,
     )
     context = _told_page(request, shell, streams, filters)
@@ -87,7 +87,7 @@ def activity(request: HttpRequest, shell: Shell) -> HttpResponse:
 def flag_history(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     """What became of one flag in each environment; also of one that is deleted by now."""
     streams = streams_of(shell.project)
-    filters = Filters(environment=_asked(request, "environment"), subject=f"flag:{flag}")
+    filters = Filters(environment=asked(request, "environment"), subject=f"flag:{flag}")
     found = flag_row(shell.project, shell.environments, flag)
     context = _told_page(request, shell, streams, filters, restorable=found is not None)
     if found is None and not context["submissions"]:
@@ -109,7 +109,7 @@ def flag_history(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
 def segment_history(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     """What became of one segment in each environment."""
     streams = streams_of(shell.project)
-    filters = Filters(environment=_asked(request, "environment"), subject=f"segment:{segment}")
+    filters = Filters(environment=asked(request, "environment"), subject=f"segment:{segment}")
     found = Segment.objects.filter(project=shell.project, key=segment).first()
     context = _told_page(request, shell, streams, filters, restorable=found is not None)
     if found is None and not context["submissions"]:
@@ -153,7 +153,7 @@ def event(request: HttpRequest, shell: Shell, event: UUID) -> HttpResponse:
 def event_json(request: HttpRequest, shell: Shell, event: UUID) -> HttpResponse:
     """The differences of one event line by line, only those of `?subject=` when it is given."""
     found = _event(streams_of(shell.project), event)
-    context = {"shell": shell, "effects": _with_lines(found, _asked(request, "subject"))}
+    context = {"shell": shell, "effects": _with_lines(found, asked(request, "subject"))}
     return render(request, "dashboard/parts/_json_differences.html", context)
 
 
@@ -293,7 +293,7 @@ def _told_page(
     restorable: bool = False,
 ) -> dict[str, Any]:
     try:
-        page = events_in(streams, filters, after=_asked(request, "after"))
+        page = events_in(streams, filters, after=asked(request, "after"))
     except ValueError as error:
         raise Http404(str(error)) from error
     telling = Telling(
@@ -378,11 +378,6 @@ def _with_lines(event: Event, subject: str | None) -> list[dict[str, Any]]:
         }
         for effect in effects_on(event, subject)
     ]
-
-
-def _asked(request: HttpRequest, name: str) -> str | None:
-    # PostgreSQL's text holds no NUL, so nothing that is stored can match one.
-    return request.GET.get(name, "").replace("\0", "").strip() or None
 
 
 def _expected(request: HttpRequest, version: int) -> int:

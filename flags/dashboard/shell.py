@@ -97,6 +97,22 @@ def project_page(
     return decorate
 
 
+def site_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page for site administrators: a function of (request, actor, …)."""
+
+    @wraps(view)
+    @login_required
+    def opened(request: HttpRequest, **named: Any) -> HttpResponse:
+        actor = request.user.as_actor()  # type: ignore[union-attr]
+        try:
+            access.require(actor, Action.ADMINISTER, None)
+            return view(request, actor, **named)
+        except FlagsiteError as error:
+            return refused(request, error)
+
+    return opened
+
+
 def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
     """Raises Http404 for a project that is not there, or not for this person to see."""
     actor = request.user.as_actor()  # type: ignore[union-attr]
@@ -118,6 +134,12 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         # Parts show no sidebar.
         waiting=len(waiting_for(project, actor.id)) if is_page else 0,
     )
+
+
+def asked(request: HttpRequest, name: str) -> str | None:
+    """What the address says under this name; None where it says nothing."""
+    # PostgreSQL's text holds no NUL, so nothing that is stored can match one.
+    return request.GET.get(name, "").replace("\0", "").strip() or None
 
 
 def is_part(request: HttpRequest) -> bool:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from flags.dashboard import (
     account,
+    audit,
     connect,
     flag,
     flags,
@@ -52,6 +53,9 @@ urlpatterns = [
     path("p/<str:project>/requests/<int:number>", requests.show, name="request"),
     path("p/<str:project>/requests/<int:number>/review", requests.review, name="review-request"),
     path("p/<str:project>/requests/<int:number>/<str:what>", requests.act, name="act-on-request"),
+    path("audit", audit.site_audit, name="site-audit"),
+    path("audit/<uuid:event>/json", audit.site_event_json, name="site-event-json"),
+    path("p/<str:project>/audit", audit.project_audit, name="audit"),
     path("p/<str:project>/activity", history.activity, name="activity"),
     path("p/<str:project>/activity/<uuid:event>", history.event, name="event"),
     path("p/<str:project>/activity/<uuid:event>/json", history.event_json, name="event-json"),

@@ -12,14 +12,21 @@ from rest_framework.utils.urls import replace_query_param
 from audit.models import Event
 from flags import access
 from flags.access import Action
-from flags.changes.locks import SITE_STREAM
 from flags.errors import Conflict, NotFound
 from flags.management_api.base import EffectShown, ManagementView, reads
 from flags.management_api.errors import BadQuery
 from flags.management_api.fields import Query
 from flags.management_api.pages import Pages
 from flags.models import Environment
-from flags.queries.history import Filters, Streams, effects_on, event_in, events_in, streams_of
+from flags.queries.history import (
+    Filters,
+    Streams,
+    all_streams,
+    effects_on,
+    event_in,
+    events_in,
+    streams_of,
+)
 
 
 class ActorShown(serializers.Serializer[Any]):
@@ -31,9 +38,16 @@ class ActorShown(serializers.Serializer[Any]):
 
 
 class EventShown(serializers.ModelSerializer[Event]):
-    """`environment` is null for what is in no ruleset; events of one submit share `submission`."""
+    """`environment` is null for what is in no ruleset; events of one submit share `submission`.
 
+    `project` is null for what belongs to the site. `request` is the number of the request that was
+    applied, `stream` what filters and exports know the event's stream by.
+    """
+
+    stream = serializers.CharField(source="stream_id")
+    project = serializers.SerializerMethodField()
     environment = serializers.SerializerMethodField()
+    request = serializers.SerializerMethodField()
     actor = serializers.SerializerMethodField()
     effects = EffectShown(many=True)
 
@@ -41,15 +55,28 @@ class EventShown(serializers.ModelSerializer[Event]):
         model = Event
         fields = [
             "id",
+            "stream",
+            "project",
             "environment",
             "version",
             "at",
             "actor",
             "reason",
+            "request",
             "submission",
+            "previous_hash",
             "hash",
             "effects",
         ]
+
+    @extend_schema_field({"type": ["string", "null"]})
+    def get_project(self, event: Event) -> str | None:
+        named: str | None = self.context["streams"].project(event)
+        return named
+
+    @extend_schema_field({"type": ["integer", "null"]})
+    def get_request(self, event: Event) -> int | None:
+        return int(event.request) if event.request else None
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_environment(self, event: Event) -> str | None:
@@ -63,14 +90,26 @@ class EventShown(serializers.ModelSerializer[Event]):
 
 
 class EventFilters(Query):
+    stream = serializers.CharField(
+        required=False, help_text="One stream, as an event names it: a whole one can be verified."
+    )
     environment = serializers.CharField(required=False)
     subject = serializers.CharField(required=False, help_text="Such as `flag:new-checkout`.")
     kind = serializers.CharField(required=False, help_text="Such as `flag.switched`.")
     actor = serializers.CharField(required=False, help_text="Such as `person:7`.")
+    request = serializers.RegexField(
+        r"^[1-9][0-9]{0,8}$",
+        required=False,
+        help_text="The number of a request: what was done to it, and what it did.",
+    )
     since = serializers.DateTimeField(required=False, help_text="The first instant.")
     until = serializers.DateTimeField(
         required=False, help_text="The first instant that is too late."
     )
+
+
+class SiteEventFilters(EventFilters):
+    project = serializers.CharField(required=False)
 
 
 class HistoryFilters(Query):
@@ -116,15 +155,15 @@ class ProjectEvents(EventView):
 class SiteEvents(EventView):
     @reads(
         EventShown,
-        summary="What happened to projects, accounts and tokens",
+        summary="What happened on the whole site: in every project, to accounts and tokens",
         many=True,
-        parameters=[EventFilters],
+        parameters=[SiteEventFilters],
         operation_id="site_events",
     )
     def get(self, request: Request) -> Response:
         access.require(self.actor, Action.ADMINISTER, None)
-        filters = Filters(**EventFilters.of(request.query_params))
-        return self.events(Streams({SITE_STREAM: None}), filters)
+        filters = Filters(**SiteEventFilters.of(request.query_params))
+        return self.events(all_streams(), filters)
 
 
 class FlagHistory(EventView):

@@ -8,6 +8,9 @@ from simple_history.models import HistoricalRecords
 
 from flags.models.keys import key_constraint, key_field
 
+# The stream of what belongs to no project: accounts and API tokens.
+SITE_STREAM = "site"
+
 
 class Project(models.Model):
     """What belongs together: environments, flags and segments."""

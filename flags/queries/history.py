@@ -1,30 +1,43 @@
 """What happened in a project: its events, newest first, and what they said of one subject."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audit.models import Event, Person
 from flags.models import Delivery, Environment, Project
+from flags.models.projects import SITE_STREAM
 
 PAGE = 40
 
 
 @dataclass(frozen=True)
 class Streams:
-    """A project's streams by key: each environment's, removed ones too, and its own (None)."""
+    """Streams by key: each environment's, removed ones too, a project's own and the site's (None).
+
+    `projects` says whose they are, by the project's key; the site's is nobody's. `are_all` that
+    no stream is left out, so that none has to be asked for.
+    """
 
     environments: dict[str, "NamedEnvironment | None"]
+    projects: dict[str, str] = field(default_factory=dict)
+    are_all: bool = False
 
     def environment(self, event: Event) -> "NamedEnvironment | None":
-        return self.environments[event.stream_id]
+        return self.environments.get(event.stream_id)
+
+    def project(self, event: Event) -> str | None:
+        return self.projects.get(event.stream_id)
 
     def of_environment(self, key: str) -> list[str]:
         return [stream for stream, named in self.environments.items() if named and named.key == key]
+
+    def of_project(self, key: str) -> list[str]:
+        return [stream for stream, project in self.projects.items() if project == key]
 
 
 @dataclass(frozen=True)
@@ -50,38 +63,56 @@ class Page:
 class Filters:
     """Which events are wanted; what is None is not asked about.
 
-    `actor` is `<kind>:<id>` as `actors_in` gives it. `since` is the first instant, `until` the first
-    one that is too late.
+    `actor` is `<kind>:<id>` as `actors_in` gives it. `request` is a request's number: what was done
+    to it and what it did. `since` is the first instant, `until` the first one that is too late.
     """
 
+    stream: str | None = None
+    project: str | None = None
     environment: str | None = None
     kind: str | None = None
     subject: str | None = None
     actor: str | None = None
+    request: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
 
 def streams_of(project: Project) -> Streams:
-    """One query: the copies that simple-history keeps know removed environments too."""
+    """The streams of one project. One query."""
+    return _streams([project])
+
+
+def all_streams() -> Streams:
+    """Those of every project, and the site's. Two queries."""
+    found = _streams(list(Project.objects.all()))
+    return replace(found, environments={**found.environments, SITE_STREAM: None}, are_all=True)
+
+
+def _streams(projects: Sequence[Project]) -> Streams:
+    """The copies that simple-history keeps know removed environments too."""
+    keys = {project.pk: project.key for project in projects}
     copies = (
-        Environment.history.filter(project_id=project.pk)
+        Environment.history.filter(project_id__in=keys)
         .order_by("id", "-history_date", "-history_id")
         .distinct("id")
-        .values_list("id", "key", "name", "position", "history_type")
+        .values_list("id", "key", "name", "position", "history_type", "project_id")
     )
-    environments: dict[str, NamedEnvironment | None] = {
-        f"environment:{id_}": NamedEnvironment(id_, key, name, position, type_ == "-")
-        for id_, key, name, position, type_ in copies
-    }
-    return Streams({**environments, project.stream_key: None})
+    environments: dict[str, NamedEnvironment | None] = {}
+    named: dict[str, str] = {}
+    for id_, key, name, position, type_, project_id in copies:
+        stream = f"environment:{id_}"
+        environments[stream] = NamedEnvironment(id_, key, name, position, type_ == "-")
+        named[stream] = keys[project_id]
+    own = {project.stream_key: project.key for project in projects}
+    return Streams({**environments, **dict.fromkeys(own)}, {**named, **own})
 
 
 def events_in(
     streams: Streams, filters: Filters, *, after: str | None = None, limit: int = PAGE
 ) -> Page:
-    """Events of the project, newest first; two queries. Raises ValueError for a broken cursor."""
-    events = _filtered(streams, filters)
+    """Events of the streams, newest first; two queries. Raises ValueError for a broken cursor."""
+    events = filtered(streams, filters)
     if after:
         events = events.filter(_older_than(after))
     found = list(
@@ -112,8 +143,10 @@ def effects_on(event: Event, subject: str | None) -> list[dict[str, Any]]:
 
 def actors_in(streams: Streams) -> list[tuple[str, str]]:
     """Who ever acted here, as (`<kind>:<id>`, name), by name. One query."""
-    acted = Event.objects.filter(actor=OuterRef("pk"), stream__in=streams.environments)
-    people = Person.objects.filter(Exists(acted), identity__isnull=False)
+    people = Person.objects.filter(identity__isnull=False)
+    if not streams.are_all:
+        acted = Event.objects.filter(actor=OuterRef("pk"), stream__in=streams.environments)
+        people = people.filter(Exists(acted))
     named = {
         f"{identity['kind']}:{identity['id']}": str(identity["name"])
         for identity in people.values_list("identity", flat=True)
@@ -135,11 +168,11 @@ def deliveries_of(events: Iterable[Event], streams: Streams) -> dict[tuple[str, 
     }
 
 
-def _filtered(streams: Streams, filters: Filters) -> Any:
-    wanted: Sequence[str] = list(streams.environments)
-    if filters.environment is not None:
-        wanted = streams.of_environment(filters.environment)
-    events = Event.objects.filter(stream__in=wanted)
+def filtered(streams: Streams, filters: Filters) -> "QuerySet[Event]":
+    """The events that are wanted, in no order; at most one query is made at once, for the actor."""
+    events = Event.objects.all()
+    if (wanted := _wanted(streams, filters)) is not None:
+        events = events.filter(stream__in=wanted)
     effect = {
         name: value
         for name, value in (("kind", filters.kind), ("subject", filters.subject))
@@ -149,12 +182,36 @@ def _filtered(streams: Streams, filters: Filters) -> Any:
         events = events.filter(effects__contains=[effect])
     if filters.actor is not None:
         kind, _, id_ = filters.actor.partition(":")
-        events = events.filter(actor__identity__kind=kind, actor__identity__id=id_)
+        # Asked for first: by their digests the events come out of an index.
+        people = Person.objects.filter(identity__kind=kind, identity__id=id_)
+        events = events.filter(actor__in=list(people.values_list("pk", flat=True)))
+    if filters.request is not None:
+        subject = f"request:{filters.request}"
+        events = events.filter(
+            Q(request=filters.request) | Q(effects__contains=[{"subject": subject}])
+        )
     if filters.since is not None:
         events = events.filter(at__gte=filters.since)
     if filters.until is not None:
         events = events.filter(at__lt=filters.until)
     return events
+
+
+def _wanted(streams: Streams, filters: Filters) -> list[str] | None:
+    """The keys of the streams to look in; None for every one there is."""
+    wanted = None if streams.are_all else set(streams.environments)
+    narrowed = [
+        keys
+        for keys in (
+            None if filters.stream is None else [filters.stream],
+            None if filters.project is None else streams.of_project(filters.project),
+            None if filters.environment is None else streams.of_environment(filters.environment),
+        )
+        if keys is not None
+    ]
+    for keys in narrowed:
+        wanted = set(keys) if wanted is None else wanted & set(keys)
+    return None if wanted is None else sorted(wanted)
 
 
 def _cursor(event: Event) -> str:
@@ -170,7 +227,8 @@ def _older_than(cursor: str) -> Q:
     except ValueError as error:
         raise ValueError(f"expected a cursor that an earlier page gave, got {cursor!r}") from error
     same_instant = Q(at=at)
-    return (
+    # The first condition says nothing new, but it is the one that an index answers.
+    return Q(at__lte=at) & (
         Q(at__lt=at)
         | same_instant & Q(stream_id__gt=stream)
         | same_instant & Q(stream_id=stream, version__lt=version)

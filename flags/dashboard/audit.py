@@ -1,0 +1,206 @@
+"""The audit: every event there is to see, narrowed to what is asked for, with its proof."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from audit.facts import Actor
+from audit.models import Event
+from flags.changes.base import KINDS
+from flags.dashboard.events import Subject, member_names, subject_of
+from flags.dashboard.shell import Shell, asked, project_page, site_page
+from flags.differences import json_lines, sentences
+from flags.queries.history import (
+    Filters,
+    NamedEnvironment,
+    Streams,
+    actors_in,
+    all_streams,
+    event_in,
+    events_in,
+    streams_of,
+)
+
+ROWS_A_PAGE = 50
+# How much a closed row tells; opened, it tells everything.
+MOST_WORDS = 2
+
+
+@require_GET
+@project_page("audit")
+def project_audit(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The events of one project, for whoever may see the project."""
+    return _page(request, streams_of(shell.project), {"shell": shell, "scope": shell.project.name})
+
+
+@require_GET
+@site_page
+def site_audit(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The events of every project and of the site itself."""
+    return _page(request, all_streams(), {"scope": "the whole site"})
+
+
+@require_GET
+@site_page
+def site_event_json(request: HttpRequest, actor: Actor, event: UUID) -> HttpResponse:
+    """Before and after of one event of the site, line by line."""
+    found = event_in(all_streams(), event)
+    if found is None:
+        raise Http404(f"there is no event {event}")
+    effects = [
+        {
+            "subject": effect["subject"],
+            "kind": effect["kind"],
+            "lines": json_lines(effect["before"], effect["after"]),
+        }
+        for effect in found.effects
+    ]
+    return render(request, "dashboard/parts/_json_differences.html", {"effects": effects})
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What became of one subject, in words."""
+
+    subject: Subject
+    kind: str
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One event as the page lists it."""
+
+    event: Event
+    project: str | None
+    environment: NamedEnvironment | None
+    effects: list[Effect]
+    json_address: str
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.effects) > 1 or len(self.effects[0].words) > MOST_WORDS
+
+    @property
+    def words(self) -> list[str]:
+        """The beginning of what it says."""
+        return self.effects[0].words[:MOST_WORDS] if self.effects else []
+
+    @property
+    def left_out(self) -> int:
+        return sum(len(effect.words) for effect in self.effects) - len(self.words)
+
+
+def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> HttpResponse:
+    filters, problem = filters_of(request)
+    try:
+        page = events_in(streams, filters, after=asked(request, "after"), limit=ROWS_A_PAGE)
+    except ValueError as error:
+        raise Http404(str(error)) from error
+    query = request.GET.copy()
+    query.pop("after", None)
+    context |= {
+        "rows": _rows(page.events, streams),
+        "older": page.older,
+        "query": query.urlencode(),
+        "is_first_page": not request.GET.get("after"),
+        "filters": filters,
+        "problem": problem,
+    }
+    if request.htmx and request.htmx.target == "audit-rows":  # type: ignore[attr-defined]
+        return render(request, "dashboard/parts/_audit_rows.html", context)
+    context |= {
+        "asked": {name: request.GET.get(name, "") for name in ("since", "until")},
+        "projects": sorted(set(streams.projects.values())) if streams.are_all else [],
+        "environments": _environments(streams),
+        "kinds": [
+            (noun, list(kinds))
+            for noun, kinds in groupby(sorted(KINDS), key=lambda kind: kind.partition(".")[0])
+        ],
+        "actors": actors_in(streams),
+    }
+    return render(request, "dashboard/audit/audit.html", context)
+
+
+def filters_of(request: HttpRequest) -> tuple[Filters, str]:
+    """What the address asks for, and what of it cannot be understood, in words."""
+    since, until = (_day(request, name) for name in ("since", "until"))
+    subject, number = asked(request, "subject"), asked(request, "request")
+    problems = [
+        f"expected {what}, got {text}"
+        for what, text, is_wrong in (
+            ("a day such as 2026-11-22", asked(request, "since"), since is None),
+            ("a day such as 2026-11-22", asked(request, "until"), until is None),
+            ("a subject such as flag:checkout", subject, ":" not in (subject or "")),
+            ("the number of a request", number, not _is_number(number)),
+        )
+        if text and is_wrong
+    ]
+    filters = Filters(
+        stream=asked(request, "stream"),
+        project=asked(request, "project"),
+        environment=asked(request, "environment"),
+        kind=asked(request, "kind"),
+        subject=subject if ":" in (subject or "") else None,
+        actor=asked(request, "actor"),
+        request=number if _is_number(number) else None,
+        since=since,
+        # The day itself is still wanted.
+        until=until + timedelta(days=1) if until else None,
+    )
+    return filters, "; ".join(problems)
+
+
+def _rows(events: Iterable[Event], streams: Streams) -> list[Row]:
+    events = list(events)
+    names = member_names(events)
+    return [_row(event, streams, names) for event in events]
+
+
+def _row(event: Event, streams: Streams, names: dict[str, str]) -> Row:
+    project = streams.project(event)
+    return Row(
+        event=event,
+        project=project,
+        environment=streams.environment(event),
+        effects=[
+            Effect(
+                subject=subject_of(effect["subject"], project, names),
+                kind=effect["kind"],
+                words=sentences(effect["before"], effect["after"]) or [effect["kind"]],
+            )
+            for effect in event.effects
+        ],
+        json_address=reverse("event-json", args=[project, event.pk])
+        if project
+        else reverse("site-event-json", args=[event.pk]),
+    )
+
+
+def _environments(streams: Streams) -> list[tuple[str, str]]:
+    """(key, name) of each environment to choose from; across projects the keys are the names."""
+    named = [one for one in streams.environments.values() if one is not None]
+    if streams.are_all:
+        return [(key, key) for key in sorted({one.key for one in named})]
+    named.sort(key=lambda one: (one.is_removed, one.position))
+    return [(one.key, f"{one.name} (deleted)" if one.is_removed else one.name) for one in named]
+
+
+def _day(request: HttpRequest, name: str) -> datetime | None:
+    text = asked(request, name)
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC) if text else None
+    except ValueError:
+        return None
+
+
+def _is_number(text: str | None) -> bool:
+    return bool(text) and text.isascii() and text.isdigit() and len(text) < 10  # type: ignore[union-attr]
