@@ -106,6 +106,24 @@ def session_of(user: User) -> str:
     return key
 
 
+def faults(visitor: Visitor, path: str, *, live: bool = True) -> list[str]:
+    """What is wrong with a page, on a light desktop and then on a dark phone.
+
+    Its colours and its layout are two things: each is seen with both values in these two.
+    """
+    page = visitor.open(path, live=live)
+    found = []
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        sideways = [f"{wide} px wide"] if wide > width else []
+        found += [f"{scheme} at {width} px: {fault}" for fault in violations(page) + sideways]
+    page.close()
+    return found
+
+
 def violations(page: Page) -> list[str]:
     """What axe-core finds on the page, one line a finding."""
     # Evaluated by the browser's tools, not by the page: the page's policy refuses foreign scripts.
