@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from audit.facts import Actor
@@ -18,6 +22,8 @@ from flags.changes.base import KINDS
 from flags.dashboard.events import Subject, member_names, subject_of
 from flags.dashboard.shell import Shell, asked, project_page, site_page
 from flags.differences import json_lines, sentences
+from flags.errors import Invalid
+from flags.models import User
 from flags.queries.history import (
     Filters,
     NamedEnvironment,
@@ -28,6 +34,8 @@ from flags.queries.history import (
     events_in,
     streams_of,
 )
+from flags.transfer.events import MEDIA_TYPES, Export, Form
+from flags.transfer.progress import note_progress, progress_of
 
 ROWS_A_PAGE = 50
 # How much a closed row tells; opened, it tells everything.
@@ -64,6 +72,65 @@ def site_event_json(request: HttpRequest, actor: Actor, event: UUID) -> HttpResp
         for effect in found.effects
     ]
     return render(request, "dashboard/parts/_json_differences.html", {"effects": effects})
+
+
+@require_GET
+@project_page("audit")
+def export_project(request: HttpRequest, shell: Shell, form: Form) -> HttpResponseBase:
+    """What the page of a project is narrowed to, as a file."""
+    return _download(request, shell.actor, streams_of(shell.project), form, shell.project.key)
+
+
+@require_GET
+@site_page
+def export_site(request: HttpRequest, actor: Actor, form: Form) -> HttpResponseBase:
+    """What the page of the site is narrowed to, as a file."""
+    return _download(request, actor, all_streams(), form, "site")
+
+
+@require_GET
+@login_required
+def export_progress(request: HttpRequest, export: UUID) -> HttpResponse:
+    """How far an export of this person is, asked again by the page until it is complete."""
+    assert isinstance(request.user, User), "login_required lets nobody else in"
+    asked_before = int(asked(request, "asked") or 0) if _is_number(asked(request, "asked")) else 0
+    written, total = progress_of(request.user.as_actor(), export) or (0, None)
+    context = {
+        "export": export,
+        "written": written,
+        "total": total,
+        "written_text": f"{written:,}",
+        "total_text": f"{total or 0:,}",
+        "is_complete": total is not None and written >= total,
+        "asked_again": asked_before + 1 if total is None else 0,
+        "is_given_up": asked_before >= MOST_QUESTIONS,
+    }
+    return render(request, "dashboard/parts/_export_progress.html", context)
+
+
+# How often the page asks for an export of which nothing is heard.
+MOST_QUESTIONS = 20
+
+
+def _download(
+    request: HttpRequest, actor: Actor, streams: Streams, form: Form, name: str
+) -> HttpResponseBase:
+    filters, problem = filters_of(request)
+    if problem:
+        raise Invalid.at("", problem)
+    try:
+        told = UUID(asked(request, "progress") or "")
+    except ValueError:
+        tell = None
+    else:
+        tell = partial(note_progress, actor, told)
+    export = Export(streams, filters, form, tell=tell)
+    response = StreamingHttpResponse(export, content_type=f"{MEDIA_TYPES[form]}; charset=utf-8")
+    response["Content-Disposition"] = (
+        f'attachment; filename="audit-{name}-{timezone.now():%Y-%m-%d}.{form}"'
+    )
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @dataclass(frozen=True)
@@ -108,6 +175,7 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
     query = request.GET.copy()
     query.pop("after", None)
     context |= {
+        "export": uuid4(),
         "rows": _rows(page.events, streams),
         "older": page.older,
         "query": query.urlencode(),

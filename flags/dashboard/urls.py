@@ -55,7 +55,14 @@ urlpatterns = [
     path("p/<str:project>/requests/<int:number>/<str:what>", requests.act, name="act-on-request"),
     path("audit", audit.site_audit, name="site-audit"),
     path("audit/<uuid:event>/json", audit.site_event_json, name="site-event-json"),
+    path("audit.csv", audit.export_site, {"form": "csv"}, name="export-site-csv"),
+    path("audit.jsonl", audit.export_site, {"form": "jsonl"}, name="export-site-jsonl"),
+    path("audit/exports/<uuid:export>", audit.export_progress, name="export-progress"),
     path("p/<str:project>/audit", audit.project_audit, name="audit"),
+    path("p/<str:project>/audit.csv", audit.export_project, {"form": "csv"}, name="export-csv"),
+    path(
+        "p/<str:project>/audit.jsonl", audit.export_project, {"form": "jsonl"}, name="export-jsonl"
+    ),
     path("p/<str:project>/activity", history.activity, name="activity"),
     path("p/<str:project>/activity/<uuid:event>", history.event, name="event"),
     path("p/<str:project>/activity/<uuid:event>/json", history.event_json, name="event-json"),

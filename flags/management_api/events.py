@@ -3,8 +3,11 @@
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -13,8 +16,8 @@ from audit.models import Event
 from flags import access
 from flags.access import Action
 from flags.errors import Conflict, NotFound
-from flags.management_api.base import EffectShown, ManagementView, reads
-from flags.management_api.errors import BadQuery
+from flags.management_api.base import EffectShown, ManagementView, Problem, reads
+from flags.management_api.errors import MEDIA_TYPE, BadQuery
 from flags.management_api.fields import Query
 from flags.management_api.pages import Pages
 from flags.models import Environment
@@ -27,6 +30,7 @@ from flags.queries.history import (
     events_in,
     streams_of,
 )
+from flags.transfer.events import MEDIA_TYPES, Export, Form
 
 
 class ActorShown(serializers.Serializer[Any]):
@@ -164,6 +168,109 @@ class SiteEvents(EventView):
         access.require(self.actor, Action.ADMINISTER, None)
         filters = Filters(**SiteEventFilters.of(request.query_params))
         return self.events(all_streams(), filters)
+
+
+class CsvOrProblem(JSONRenderer):
+    """Lets a caller ask for CSV by `Accept`; what is refused is a problem document all the same."""
+
+    media_type = MEDIA_TYPES["csv"]
+    format = "csv"
+
+
+class JsonLinesOrProblem(JSONRenderer):
+    """The same for JSON Lines."""
+
+    media_type = MEDIA_TYPES["jsonl"]
+    format = "jsonl"
+
+
+def exports(*, summary: str, form: Form, filters: type[EventFilters], operation_id: str) -> Any:
+    """The schema of an export."""
+    return extend_schema(
+        summary=summary,
+        operation_id=operation_id,
+        parameters=[
+            filters,
+            OpenApiParameter(
+                "Total-Count",
+                int,
+                OpenApiParameter.HEADER,
+                response=[200],
+                description="How many events there were when the export began.",
+            ),
+        ],
+        responses={
+            (200, MEDIA_TYPES[form]): OpenApiTypes.STR,
+            **{(code, MEDIA_TYPE): Problem for code in (400, 401, 403, 404, 503)},
+        },
+    )
+
+
+class ExportView(ManagementView):
+    """All events that are wanted, oldest first, as a stream."""
+
+    renderer_classes = [JSONRenderer, CsvOrProblem, JsonLinesOrProblem]
+
+    def export(self, streams: Streams, filters: Filters, form: Form) -> StreamingHttpResponse:
+        export = Export(streams, filters, form)
+        return StreamingHttpResponse(
+            export,
+            content_type=f"{MEDIA_TYPES[form]}; charset=utf-8",
+            headers={"Total-Count": str(export.total), "Cache-Control": "no-store"},
+        )
+
+    def of_project(self, project: str, form: Form) -> StreamingHttpResponse:
+        filters = Filters(**EventFilters.of(self.request.query_params))
+        return self.export(streams_of(self.project(project)), filters, form)
+
+    def of_site(self, form: Form) -> StreamingHttpResponse:
+        access.require(self.actor, Action.ADMINISTER, None)
+        filters = Filters(**SiteEventFilters.of(self.request.query_params))
+        return self.export(all_streams(), filters, form)
+
+
+class ProjectEventsCsv(ExportView):
+    @exports(
+        summary="What happened in a project, as CSV, a row for each effect",
+        form="csv",
+        filters=EventFilters,
+        operation_id="project_events_csv",
+    )
+    def get(self, request: Request, project: str) -> StreamingHttpResponse:
+        return self.of_project(project, "csv")
+
+
+class ProjectEventsJsonLines(ExportView):
+    @exports(
+        summary="What happened in a project, as JSON Lines with the bytes that were hashed",
+        form="jsonl",
+        filters=EventFilters,
+        operation_id="project_events_jsonl",
+    )
+    def get(self, request: Request, project: str) -> StreamingHttpResponse:
+        return self.of_project(project, "jsonl")
+
+
+class SiteEventsCsv(ExportView):
+    @exports(
+        summary="What happened on the whole site, as CSV, a row for each effect",
+        form="csv",
+        filters=SiteEventFilters,
+        operation_id="site_events_csv",
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        return self.of_site("csv")
+
+
+class SiteEventsJsonLines(ExportView):
+    @exports(
+        summary="What happened on the whole site, as JSON Lines with the bytes that were hashed",
+        form="jsonl",
+        filters=SiteEventFilters,
+        operation_id="site_events_jsonl",
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        return self.of_site("jsonl")
 
 
 class FlagHistory(EventView):

@@ -11,7 +11,16 @@ from flags.management_api.configurations import (
     OneConfiguration,
 )
 from flags.management_api.environments import Environments, OneEnvironment
-from flags.management_api.events import FlagHistory, ProjectEvents, SegmentHistory, SiteEvents
+from flags.management_api.events import (
+    FlagHistory,
+    ProjectEvents,
+    ProjectEventsCsv,
+    ProjectEventsJsonLines,
+    SegmentHistory,
+    SiteEvents,
+    SiteEventsCsv,
+    SiteEventsJsonLines,
+)
 from flags.management_api.flags import FlagArchive, FlagRestore, Flags, OneFlag
 from flags.management_api.members import Members, OneMember
 from flags.management_api.policies import OnePolicy
@@ -49,11 +58,19 @@ DEFINITION = f"{SEGMENT}/environments/<str:environment>"
 urlpatterns = [
     path("schema/", Schema.as_view(), name="api-schema"),
     path("events", SiteEvents.as_view(), name="api-events"),
+    path("events.csv", SiteEventsCsv.as_view(), name="api-events-csv"),
+    path("events.jsonl", SiteEventsJsonLines.as_view(), name="api-events-jsonl"),
     path("tokens", ApiTokens.as_view(), name="api-tokens"),
     path("tokens/<str:public_id>", OneApiToken.as_view(), name="api-token"),
     path("projects", Projects.as_view(), name="api-projects"),
     path(PROJECT, OneProject.as_view(), name="api-project"),
     path(f"{PROJECT}/events", ProjectEvents.as_view(), name="api-project-events"),
+    path(f"{PROJECT}/events.csv", ProjectEventsCsv.as_view(), name="api-project-events-csv"),
+    path(
+        f"{PROJECT}/events.jsonl",
+        ProjectEventsJsonLines.as_view(),
+        name="api-project-events-jsonl",
+    ),
     path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
     path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
     path(f"{PROJECT}/teams", Teams.as_view(), name="api-teams"),
