@@ -73,7 +73,7 @@ def test_a_server_left_over_from_a_killed_run_makes_way(start, home):
 
     successor = start()
 
-    assert not is_alive(server)
+    wait_until(lambda: not is_alive(server), what="its parent has taken note of its end")
     assert execute(successor, "select answer from kept") == [(42,)]
 
 
