@@ -112,9 +112,11 @@ def _hello(project: str) -> str:
 
 def _comes_from_us(scope: dict[str, Any]) -> bool:
     origin, host = _header(scope, b"origin"), _header(scope, b"host")
-    return origin in settings.CSRF_TRUSTED_ORIGINS or (
-        bool(host) and urlsplit(origin).netloc.lower() == host.lower()
-    )
+    scheme, netloc = urlsplit(origin)[:2]
+    is_ours = bool(host) and netloc.lower() == host.lower()
+    # Where pages are served by HTTPS alone, a page of the same host without it is another's.
+    is_safe = scheme == "https" or not settings.SESSION_COOKIE_SECURE
+    return origin in settings.CSRF_TRUSTED_ORIGINS or (is_ours and is_safe)
 
 
 def _session_in(scope: dict[str, Any]) -> str:

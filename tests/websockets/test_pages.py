@@ -1,6 +1,7 @@
 """/ws/live: pages hear of every event of their project, as long as they may."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.sync.client import ClientConnection
 
 from flags.changes import CreateEnvironment, EditFlag, RemoveMember, SwitchFlag
 from flags.models import Project, User
-from tests.served import OPERATOR, Served, change, close_code, next_frame
+from tests.served import OPERATOR, Served, change, close_code, next_frame, served
 
 
 def signed_in(user: User) -> SessionStore:
@@ -115,3 +116,16 @@ def test_a_page_is_closed_soon_after_its_session_or_its_permission_ends(
 
         assert close_code(signed_out) == 4401
         assert close_code(left) == 4403
+
+
+def test_where_pages_come_by_https_alone_a_page_without_it_is_another_sites(
+    transactional_db: None, tmp_path: Path, project: Project, users: dict[str, User]
+) -> None:
+    with served(tmp_path, FLAGSITE_HTTPS="1") as server:
+        session = signed_in(users["viewer"])
+        with pytest.raises(InvalidStatus) as refused:
+            a_page(server, session)
+        with a_page(server, session, origin=server.url.replace("http:", "https:")) as page:
+            assert next_frame(page)["type"] == "hello"
+
+    assert refused.value.response.status_code == 403
