@@ -21,6 +21,8 @@ SEEN_EVERY = timedelta(seconds=20)
 MOST_CLIENT_INSTANCES = 5_000
 # Versions pushed to one connection that it may still acknowledge.
 MOST_UNACKNOWLEDGED = 1_000
+# Ends that wait to be written while the database is away.
+MOST_ENDED = 50_000
 
 
 @dataclass(eq=False)
@@ -90,7 +92,11 @@ class Receipts:
         del self._open[key]
         if connection.kind == "client":
             self._clients[connection.environment] -= 1
-        self._ended[key] = connection
+        if len(self._ended) < MOST_ENDED:
+            self._ended[key] = connection
+        else:
+            # It is taken for gone all the same, as its `seen_at` moves on no more.
+            self._changed.pop(key, None)
 
     async def flush(self, run: Run) -> None:
         """Write what was gathered; on an error it stays gathered, for the next time."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flagengine import Ruleset
-from flags.live import process
+from flags.live import process, receipts
 from flags.live.environments import LiveEnvironment
 from flags.live.process import Live, live
 from flags.live.rulesets import LoadedRuleset
@@ -110,3 +110,35 @@ def test_a_body_that_never_ends_gives_its_memory_back(monkeypatch: pytest.Monkey
     asyncio.run(scenario())
 
     assert sent[0]["status"] == 408
+
+
+def test_ends_that_cannot_be_written_are_kept_in_a_bounded_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(receipts, "MOST_ENDED", 2)
+    gathered = receipts.Receipts()
+    written: dict[str, Any] = {}
+
+    async def fails(*_: Any, **__: Any) -> None:
+        raise ConnectionError
+
+    async def writes(_: Any, **rows: Any) -> None:
+        written.update(rows)
+
+    come_and_go(gathered, 3)
+    with pytest.raises(ConnectionError):
+        asyncio.run(gathered.flush(fails))
+    come_and_go(gathered, 3)
+    asyncio.run(gathered.flush(writes))
+
+    assert len(written["ended"]) == 2
+    assert len(written["connected"]) == 2
+
+
+def come_and_go(gathered: receipts.Receipts, times: int) -> None:
+    for _ in range(times):
+        gathered.disconnected(
+            gathered.connected(
+                environment="an environment", instance=uuid.uuid4(), kind="client", name="", sdk=""
+            )
+        )
