@@ -46,7 +46,12 @@ install() {
 }
 
 # ready_venv FILE...: make the environment where it is missing or broken, then install each FILE.
+# Commands that begin at once in one checkout take turns, where the system can lock files.
 ready_venv() {
+    if [ -w . ] && command -v flock >/dev/null 2>&1; then
+        exec 9>.venv.lock
+        flock 9
+    fi
     if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
         python=$(newest_python) || exit 1
         echo "Making .venv with $("$python" --version) …" >&2
@@ -55,4 +60,5 @@ ready_venv() {
     for file in "$@"; do
         install "$file"
     done
+    exec 9>&-
 }
