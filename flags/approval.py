@@ -10,10 +10,9 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
-
 from audit.canonical import canonical_bytes, sha256
 from audit.facts import Effect
+from flags.access import people_with
 from flags.models import Environment, Flag, Policy, Role, Team, User, Verdict
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
@@ -162,13 +161,8 @@ def missing(
 def eligible_reviewers(
     policy: Policy, environment: Environment, *, author: User | None, contributors: Sequence[User]
 ) -> set[User]:
-    """Whose approval counts: members of the role, and site administrators; never the author."""
-    roles = [role.value for role in Role if role.rank >= Role(policy.minimum_role).rank]
-    counted = User.objects.filter(
-        Q(is_superuser=True)
-        | Q(memberships__project_id=environment.project_id, memberships__role__in=roles),
-        is_active=True,
-    ).distinct()
+    """Whose approval counts: who has the role there, and site administrators; never the author."""
+    counted = people_with(Role(policy.minimum_role), environment)
     barred = {author} | (set(contributors) if policy.exclude_contributors else set())
     return set(counted) - barred
 

@@ -141,7 +141,8 @@ def _appeared(state: Mapping[str, Any]) -> list[str]:
     if "fallthrough" in state:
         return _flag_appeared(state)
     if "role" in state:
-        return [f"Became a member as {state['role']}"]
+        said = [f"Became a member as {state['role']}"]
+        return said + _exceptions_changed({}, state.get("environments"))
     if "kind" in state and "environment" in state:
         named = f" named {state['name']}" if state.get("name") else ""
         return [f"Created as a {state['kind']} key of {state['environment']}{named}"]
@@ -249,6 +250,23 @@ def _off_variation_changed(old: Any, new: Any) -> list[str]:
 
 def _role_changed(old: Any, new: Any) -> list[str]:
     return [f"Is {new} instead of {old}"]
+
+
+def _exceptions_changed(old: Any, new: Any) -> list[str]:
+    """Roles in single environments, `{"production": "viewer"}`; a request's is a list of keys."""
+    before, after = old or {}, new or {}
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return []
+    said = [
+        f"Is {after[key]} in {key}" + (f" instead of {before[key]}" if key in before else "")
+        for key in after
+        if after[key] != before.get(key)
+    ]
+    return said + [
+        f"Is no longer {before[key]} in {key}: the role in the project holds there"
+        for key in before
+        if key not in after
+    ]
 
 
 def _variations_changed(old: Any, new: Any) -> list[str]:
@@ -640,6 +658,7 @@ MEMBERS: dict[str, Callable[[Any, Any], Sequence[str]]] = {
         "Client keys may now evaluate it", "Client keys may no longer evaluate it"
     ),
     "role": _role_changed,
+    "environments": _exceptions_changed,
     "requires_approval": _approval_changed,
     "is_active": _statement("The account may sign in", "The account may no longer sign in"),
     "is_superuser": _statement("Became a site administrator", "Is no longer a site administrator"),

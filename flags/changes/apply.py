@@ -15,8 +15,8 @@ from django.db import transaction
 from audit.facts import Actor, Effect
 from audit.log import lock_streams, record
 from audit.models import Event
-from flags import access, approval
-from flags.changes import references
+from flags import approval
+from flags.changes import references, rights
 from flags.changes.base import Change, Scope
 from flags.changes.locks import locked, waiting_no_longer_than_set
 from flags.errors import ApprovalNeeded
@@ -52,8 +52,8 @@ def apply(
     with waiting_no_longer_than_set(), transaction.atomic():
         scope = locked(changes, actor=actor, reason=reason, now=now)
         for change in changes:
-            access.require(actor, change.needs, None if change.on_site else scope.project)
-        effects = [effect for change in changes for effect in change.perform(scope)]
+            rights.require(scope, change)
+        effects = [effect for change in changes for effect in rights.performed(scope, change)]
         references.check(scope, effects)
         _refuse_without_approval(scope, effects)
         events = _recorded(scope, effects)

@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 from audit.facts import Actor, Effect
 from flagengine import Problem
 from flags import access
-from flags.access import Action
+from flags.access import Action, Rights
 from flags.errors import Invalid, NotFound, StaleChange
 from flags.models import Environment, Flag, FlagConfiguration, Policy, Project, Segment, User
 
@@ -113,6 +113,8 @@ class Scope:
     project: Project | None
     environments: dict[str, Environment]
     actor: Actor
+    # What the actor may do in the project, read under the locks and before anything is done.
+    rights: Rights
     reason: str
     now: datetime
     submission: uuid.UUID = field(default_factory=uuid.uuid4)

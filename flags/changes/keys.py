@@ -84,6 +84,12 @@ class RevokeSdkKey(Change, frozen=True, kw_only=True):
 
     public_id: str
 
+    def touches(self) -> Sequence[str]:
+        keys = SdkKey.objects.filter(
+            environment__project__key=self.project, public_id=self.public_id
+        )
+        return tuple(keys.values_list("environment__key", flat=True))
+
     def perform(self, scope: Scope) -> list[Effect]:
         key = (
             SdkKey.objects.filter(environment__project=scope.project, public_id=self.public_id)

@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 
 from audit.facts import Actor
 from audit.log import lock_streams, open_stream
-from flags import approval
+from flags import access, approval
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope
 from flags.errors import Busy, NotFound
 from flags.models import Environment, Project
@@ -34,7 +34,14 @@ def locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: datetim
     if changes[0].on_site:
         open_stream(SITE_STREAM)
         lock_streams([SITE_STREAM])
-        return Scope(project=None, environments={}, actor=actor, reason=reason, now=now)
+        return Scope(
+            project=None,
+            environments={},
+            actor=actor,
+            rights=access.rights(actor, None),
+            reason=reason,
+            now=now,
+        )
     key = changes[0].project
     project = Project.objects.filter(key=key).first()
     if project is None:
@@ -52,6 +59,7 @@ def locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: datetim
         project=project,
         environments=environments,
         actor=actor,
+        rights=access.rights(actor, project),
         reason=reason,
         now=now,
         guards=approval.guards(environments),

@@ -1,41 +1,76 @@
-"""Members: who belongs to a project, in which role."""
+"""Members: who belongs to a project, in which role, and where in another one."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from flags.access import Action
-from flags.changes.base import Change, Effect, Scope, change
-from flags.errors import NotFound, StaleChange
-from flags.models import Membership
+from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
+from flags.errors import Denied, Invalid, NotFound, StaleChange
+from flags.models import Environment, EnvironmentRole, Membership, Role
+
+AnyRole = Literal["viewer", "editor", "reviewer", "admin"]
+
+
+def facts(member: Membership) -> dict[str, Any]:
+    """What the project's stream says of a member."""
+    return {
+        "role": member.role,
+        "environments": {key: role.value for key, role in member.exceptions().items()},
+    }
 
 
 @change("member.set")
 class SetMember(Change, frozen=True, kw_only=True):
-    """Give a person a role in a project, or another one."""
+    """Give a person a role in a project, or another one.
+
+    `environments` are the exceptions: the role in single environments, all of them; what is not
+    given stays.
+    """
 
     needs = Action.ADMINISTER
 
     username: str
-    role: Literal["viewer", "editor", "reviewer", "admin"]
-    was: str | None = None  # the role that the author saw; None skips the check
+    role: AnyRole
+    environments: dict[str, AnyRole] | UnsetType = UNSET
+    # What the author saw; None skips the check.
+    was: str | None = None
+    was_environments: dict[str, str] | None = None
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
         member = Membership.objects.filter(project=scope.project, user=user).first()
-        _refuse_another_role(member, self.username, self.was)
-        if member is None:
-            scope.create(Membership(project=scope.the_project(), user=user, role=self.role))
-            return [Effect(self.kind, f"member:{user.pk}", None, {"role": self.role})]
-        if member.role == self.role:
+        refuse_another_role(member, self.username, self.was, self.was_environments)
+        before = facts(member) if member else None
+        given = self._exceptions(scope, before)
+        after = {"role": self.role, "environments": given}
+        if before == after:
             return []
-        before = {"role": member.role}
-        member.role = self.role
-        scope.save(member, "role")
-        return [Effect(self.kind, f"member:{user.pk}", before, {"role": self.role})]
+        refuse_above_own(scope, self.username, before, after)
+        if member is None:
+            member = Membership(project=scope.the_project(), user=user, role=self.role)
+            scope.create(member)
+        elif member.role != self.role:
+            member.role = self.role
+            scope.save(member, "role")
+        _set_exceptions(scope, member, given)
+        return [Effect(self.kind, f"member:{user.pk}", before, after)]
+
+    def _exceptions(self, scope: Scope, before: Mapping[str, Any] | None) -> dict[str, str]:
+        given = self.environments
+        if given is UNSET:
+            return dict(before["environments"]) if before else {}
+        there = list(scope.the_project().environments.values_list("key", flat=True))
+        if unknown := sorted(given.keys() - set(there)):
+            raise Invalid.at(
+                f"environments.{unknown[0]}",
+                f"expected one of {', '.join(there)}, got none of them",
+            )
+        # What is no exception is not kept as one: it would outlive the role that it equals.
+        return {key: given[key] for key in there if key in given and given[key] != self.role}
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
-            SetMember(project=self.project, username=self.username, role=effect.before["role"])
+            SetMember(project=self.project, username=self.username, **effect.before)
             if effect.before
             else RemoveMember(project=self.project, username=self.username)
             for effect in effects
@@ -49,26 +84,83 @@ class RemoveMember(Change, frozen=True, kw_only=True):
     needs = Action.ADMINISTER
 
     username: str
-    was: str | None = None  # the role that the author saw; None skips the check
+    # What the author saw; None skips the check.
+    was: str | None = None
+    was_environments: dict[str, str] | None = None
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
         member = Membership.objects.filter(project=scope.project, user=user).first()
-        _refuse_another_role(member, self.username, self.was)
+        refuse_another_role(member, self.username, self.was, self.was_environments)
         if member is None:
             raise NotFound(f"{self.username} is not a member of {self.project}")
-        before = {"role": member.role}
+        before = facts(member)
+        refuse_above_own(scope, self.username, before, None)
         scope.delete(member)
         return [Effect(self.kind, f"member:{user.pk}", before, None)]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
-            SetMember(project=self.project, username=self.username, role=effect.before["role"])
+            SetMember(project=self.project, username=self.username, **effect.before)
             for effect in effects
         ]
 
 
-def _refuse_another_role(member: Membership | None, username: str, was: str | None) -> None:
+def refuse_another_role(
+    member: Membership | None,
+    username: str,
+    was: str | None,
+    was_environments: Mapping[str, str] | None,
+) -> None:
+    """Raises StaleChange where the member is no longer what the author saw."""
     role = member.role if member else "no member"
     if was is not None and role != was:
         raise StaleChange(f"{username} is {role}, expected {was}: somebody changed it meanwhile")
+    exceptions = facts(member)["environments"] if member else {}
+    if was_environments is not None and exceptions != was_environments:
+        raise StaleChange(
+            f"{username} has the exceptions {exceptions}, expected {dict(was_environments)}: "
+            "somebody changed it meanwhile"
+        )
+
+
+def refuse_above_own(
+    scope: Scope,
+    username: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    """Nobody gives or takes, anywhere, a role above the one that they have there.
+
+    So an admin with an exception cannot lift it, for themselves or through somebody else.
+    Raises Denied.
+    """
+    if scope.rights.is_unlimited:
+        return
+    for environment in scope.the_project().environments.all():
+        roles = {_role_in(environment, facts) for facts in (before, after)}
+        own = scope.rights.role_in(environment)
+        above = [role for role in roles if role and (own is None or role.rank > own.rank)]
+        if len(roles) > 1 and above:
+            raise Denied(
+                f"{username} would be made or be no longer {above[0].value} in {environment.key}, "
+                f"where {scope.actor.name} is {own.value if own else 'nobody'}: "
+                "nobody decides about a role above their own"
+            )
+
+
+def _role_in(environment: Environment, facts: Mapping[str, Any] | None) -> Role | None:
+    return Role(facts["environments"].get(environment.key, facts["role"])) if facts else None
+
+
+def _set_exceptions(scope: Scope, member: Membership, given: Mapping[str, str]) -> None:
+    there = {row.environment.key: row for row in member.environment_roles.all()}
+    for key in there.keys() - given.keys():
+        scope.delete(there[key])
+    for key, role in given.items():
+        if key not in there:
+            environment = scope.the_project().environments.get(key=key)
+            scope.create(EnvironmentRole(membership=member, environment=environment, role=role))
+        elif there[key].role != role:
+            there[key].role = role
+            scope.save(there[key], "role")

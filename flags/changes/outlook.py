@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.facts import Actor
-from flags import access
+from flags.changes import rights
 from flags.changes.base import Change, Scope
 from flags.changes.locks import locked, waiting_no_longer_than_set
 from flags.changes.requests import OnRequest, Standing
@@ -25,7 +25,7 @@ def outlook(*changes: Change, actor: Actor, reason: str = "") -> Standing:
     """
     with _on_stage(changes, actor=actor, reason=reason) as scope:
         for change in changes:
-            access.require(actor, change.needs, scope.project)
+            rights.require(scope, change)
         author = User.objects.filter(pk=actor.id).first() if actor.kind == "person" else None
         return foreseen(scope, changes, author=author)
 

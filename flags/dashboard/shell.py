@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from audit.facts import Actor
 from flags import access
-from flags.access import Action
+from flags.access import Action, Rights
 from flags.errors import (
     ApprovalNeeded,
     Busy,
@@ -42,17 +42,28 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Shell:
-    """A project as one person sees it; a refusal is None where the person may."""
+    """A project as one person sees it; a refusal is None where the person may.
+
+    Refusals without an environment are about the project as a whole: where an exception gives a
+    person another role, ask for the environment's.
+    """
 
     actor: Actor
     project: Project
     environments: list[Environment]
     projects: list[Project]
     section: str
-    edit_refusal: str | None
-    administer_refusal: str | None
+    rights: Rights
     # How many requests wait for this person's verdict or signature.
     waiting: int = 0
+
+    @property
+    def edit_refusal(self) -> str | None:
+        return self.rights.missing(Action.EDIT)
+
+    @property
+    def administer_refusal(self) -> str | None:
+        return self.rights.missing(Action.ADMINISTER)
 
     @property
     def may_edit(self) -> bool:
@@ -74,7 +85,11 @@ class Shell:
 
         Where the environment requires approval they may ask for it: a save becomes a request.
         """
-        return self.edit_refusal
+        return self.rights.missing(Action.EDIT, environment)
+
+    def administer_refusal_in(self, environment: Environment) -> str | None:
+        """Why this person may not manage the environment and its keys; None where they may."""
+        return self.rights.missing(Action.ADMINISTER, environment)
 
 
 def project_page(
@@ -129,8 +144,7 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         environments=list(project.environments.all()),
         projects=projects,
         section=section,
-        edit_refusal=access.missing(actor, Action.EDIT, project),
-        administer_refusal=access.missing(actor, Action.ADMINISTER, project),
+        rights=access.rights(actor, project),
         # Parts show no sidebar.
         waiting=len(waiting_for(project, actor.id)) if is_page else 0,
     )

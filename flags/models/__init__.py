@@ -1,7 +1,7 @@
 """Tables and their constraints, one file per noun."""
 
 from flags.models.deliveries import Delivery, Instance
-from flags.models.environments import Environment
+from flags.models.environments import Environment, EnvironmentRole
 from flags.models.flags import Flag, FlagConfiguration
 from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
@@ -17,6 +17,7 @@ __all__ = [
     "Comment",
     "Delivery",
     "Environment",
+    "EnvironmentRole",
     "Flag",
     "FlagConfiguration",
     "Instance",

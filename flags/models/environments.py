@@ -6,7 +6,7 @@ from django.db import models
 from simple_history.models import HistoricalRecords
 
 from flags.models.keys import key_constraint, key_field
-from flags.models.projects import Project
+from flags.models.projects import Membership, Project
 
 
 class Environment(models.Model):
@@ -39,3 +39,31 @@ class Environment(models.Model):
     @property
     def stream_key(self) -> str:
         return f"environment:{self.id}"
+
+
+class EnvironmentRole(models.Model):
+    """An exception: a member's role in one environment, where it is not that in the project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, related_name="environment_roles"
+    )
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="environment_roles"
+    )
+    role = models.CharField(max_length=20)
+
+    class Meta:
+        ordering = ["environment__position", "environment__key"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["membership", "environment"], name="flags_environment_role_one_each"
+            ),
+            models.CheckConstraint(
+                name="flags_environment_role_is_known",
+                condition=models.Q(role__in=["viewer", "editor", "reviewer", "admin"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} in {self.environment}"

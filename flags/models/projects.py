@@ -73,3 +73,7 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.project}"
+
+    def exceptions(self) -> dict[str, Role]:
+        """The environments in which the role is another one, by key."""
+        return {row.environment.key: Role(row.role) for row in self.environment_roles.all()}

@@ -234,6 +234,8 @@ def subjects_of(row: Model) -> set[str]:
             return {f"api_token:{row.public_id}"}
         case "Membership":
             return {f"member:{row.user_id}"}
+        case "EnvironmentRole":
+            return {f"member:{row.membership.user_id}", f"environment:{row.environment.key}"}
         case "Request":
             return {f"request:{row.number}"}
         case "Verdict" | "Comment":

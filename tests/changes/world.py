@@ -96,6 +96,12 @@ WORLD: list[Change] = [
         prerequisites=[{"flag": "checkout", "variations": ["on"]}],
     ),
     CreateSdkKey(**STAGING, key_kind="server", public_id="fss_1", hash="a" * 64),
+    SetMember(
+        **SHOP,
+        username="editor",
+        role="editor",
+        environments={"staging": "reviewer", "production": "viewer"},
+    ),
 ]
 
 SWITCH = SwitchFlag(**STAGING, flag="checkout", on=True).as_json()
@@ -161,7 +167,14 @@ EXAMPLES: list[Change] = [
     RevokeApiToken(public_id="fst_1"),
     SetMember(**SHOP, username="viewer", role="editor"),
     SetMember(**SHOP, username="outsider", role="viewer"),
+    SetMember(
+        **SHOP,
+        username="editor",
+        role="reviewer",
+        environments={"staging": "viewer", "development": "admin"},
+    ),
     RemoveMember(**SHOP, username="viewer"),
+    RemoveMember(**SHOP, username="editor"),
     CreateUser(username="newcomer"),
     EditUser(username="viewer", is_active=False),
     SetTeam(**SHOP, key="sre", name="Reliability", members=["admin", "editor"]),

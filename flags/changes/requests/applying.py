@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from flags import access, approval
+from flags import approval
 from flags.access import Action
+from flags.changes import rights
 from flags.changes.base import Effect, Scope, change
 from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import require_what_they_need, stored
-from flags.changes.requests.standing import close, settle_state, standing_of
+from flags.changes.requests.standing import Standing, close, settle_state, standing_of
 from flags.errors import ApprovalNeeded, Conflicting, WrongState
 from flags.models import OPEN, REVIEWED, State
 
@@ -34,7 +35,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         if standing.moved:
             raise Conflicting("; ".join(str(row) for row in standing.moved))
         if self.bypass_reason:
-            access.require(scope.actor, Action.BYPASS, scope.project)
+            _require_bypass(scope, standing)
         elif standing.missing:
             raise ApprovalNeeded(
                 sorted({row.environment for row in standing.missing}),
@@ -47,7 +48,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
                 f"request {request.number} was approved for {request.apply_at:%Y-%m-%d %H:%M} UTC, "
                 "not before; take its instant away to have it approved for now"
             )
-        effects = [effect for inner in changes for effect in inner.perform(scope)]
+        effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
         scope.approved |= {demand.environment for demand in standing.demands}
         scope.request = str(request.number)
         request.bypass_reason = self.bypass_reason
@@ -94,3 +95,11 @@ class CloseRequest(OnRequest, frozen=True, kw_only=True):
             request.state, request.outcome = State.FAILED, self.why
             scope.save(request, "state", "outcome")
         return [effect_on(self.kind, before, request)]
+
+
+def _require_bypass(scope: Scope, standing: Standing) -> None:
+    """In each environment whose approval is passed by; in the project where none asks."""
+    if not standing.demands:
+        scope.rights.require(Action.BYPASS)
+    for demand in standing.demands:
+        scope.rights.require(Action.BYPASS, scope.environment(demand.environment))

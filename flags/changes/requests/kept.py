@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flags import access
+from flags.changes import rights
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope, from_json
 from flags.changes.rehearsal import as_seen, rehearse
 from flags.errors import Invalid
@@ -31,6 +31,8 @@ def take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
     require_what_they_need(scope, changes)
     performed = rehearse(scope, changes)
+    for row, done in performed:
+        rights.require_reached(scope, row, done)
     effects = [effect for _, effects in performed for effect in effects]
     if not effects:
         raise Invalid.at("changes", "everything is as these changes would make it already")
@@ -44,4 +46,11 @@ def take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
 def require_what_they_need(scope: Scope, changes: Sequence[Change]) -> None:
     """Nobody asks for what they may not do: once approved, the clock may do it in their place."""
     for row in changes:
-        access.require(scope.actor, row.needs, scope.project)
+        rights.require(scope, row)
+
+
+def require_what_they_do(scope: Scope, changes: Sequence[Change]) -> None:
+    """The same, judged by what they would reach as things are too."""
+    require_what_they_need(scope, changes)
+    for row, done in rehearse(scope, changes):
+        rights.require_reached(scope, row, done)

@@ -6,11 +6,16 @@ from typing import Any
 
 from django.db.models import Max
 
-from flags import access
 from flags.access import Action
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.requests.base import OnRequest, effect_on, facts, person
-from flags.changes.requests.kept import require_what_they_need, stored, take_in, touched_by
+from flags.changes.requests.kept import (
+    require_what_they_do,
+    require_what_they_need,
+    stored,
+    take_in,
+    touched_by,
+)
 from flags.changes.requests.standing import ask_for_review, close, settle_state
 from flags.errors import Invalid, StaleChange
 from flags.models import OPEN, Request, State
@@ -123,9 +128,11 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             request.is_armed, request.armed_by = self.armed, editor
         if self.apply_at is not UNSET:
             request.apply_at, request.armed_by = _to_come(self.apply_at, scope), editor
-        # Who arms it or moves its instant lets it happen, so they must be allowed what it does.
-        require_what_they_need(scope, stored(request.changes))
-        if self.changes is not UNSET:
+        if self.changes is UNSET:
+            # Who arms it or moves its instant lets it happen, so they must be allowed what it does.
+            require_what_they_do(scope, stored(request.changes))
+        else:
+            require_what_they_need(scope, stored(request.changes))
             take_in(scope, request, stored(self.changes))
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
@@ -159,10 +166,12 @@ class SubmitRequest(OnRequest, frozen=True, kw_only=True):
 class WithdrawRequest(OnRequest, frozen=True, kw_only=True):
     """Give a request up: its author may, and who administers the project."""
 
+    needs = Action.WITHDRAW
+
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *OPEN)
         if request.author is None or request.author != person(scope):
-            access.require(scope.actor, Action.ADMINISTER, scope.project)
+            scope.rights.require(Action.ADMINISTER)
         before = facts(request)
         close(scope, request, State.WITHDRAWN, scope.reason)
         return [effect_on(self.kind, before, request)]

@@ -1,0 +1,44 @@
+"""Whether who acts may make a change, judged by the environments that it names and reaches.
+
+A change that names environments needs its action in each of them. One that may reach every
+environment needs it in the project, and in each environment where it alters what was there already:
+making a flag is the project's matter, archiving one that production serves is production's too.
+"""
+
+from collections.abc import Sequence
+
+from flags.access import Action
+from flags.changes.base import ALL_ENVIRONMENTS, Change, Effect, Scope
+
+
+def require(scope: Scope, change: Change) -> None:
+    """What can be said before it is performed. Raises Denied."""
+    reach = change.touches()
+    if not reach or ALL_ENVIRONMENTS in reach:
+        scope.rights.require(change.needs)
+        return
+    for key in sorted(set(reach)):
+        scope.rights.require(change.needs, scope.environment(key))
+
+
+def require_reached(scope: Scope, change: Change, effects: Sequence[Effect]) -> None:
+    """What only its effects say. Raises Denied."""
+    if ALL_ENVIRONMENTS in change.touches():
+        _require_in_each(scope, change.needs, effects)
+
+
+def performed(scope: Scope, change: Change) -> list[Effect]:
+    """Perform a change, and judge what it reached. Raises Denied."""
+    # Asked before, since what a request touches may be another thing after.
+    may_reach_all = ALL_ENVIRONMENTS in change.touches()
+    effects = change.perform(scope)
+    if may_reach_all:
+        _require_in_each(scope, change.needs, effects)
+    return effects
+
+
+def _require_in_each(scope: Scope, action: Action, effects: Sequence[Effect]) -> None:
+    new = {row.subject for row in effects if row.environment is None and row.before is None}
+    reached = {row.environment for row in effects if row.subject not in new}
+    for key in sorted(key for key in reached if key is not None):
+        scope.rights.require(action, scope.environment(key))
