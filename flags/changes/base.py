@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 from django.core.exceptions import ValidationError
 from django.db import models
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from audit.facts import Actor, Effect
 from flagengine import Problem
@@ -61,6 +61,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         nothing that it leaves as it is, so that others may change that meanwhile.
         """
         return self
+
+    def only_altered(self, effects: Sequence[Effect]) -> Self:
+        """The change without what it sets to what the project's facts have already."""
+        facts = [effect for effect in effects if effect.environment is None]
+        left_as_it_is = {
+            name: UNSET
+            for effect in facts
+            for name in effect.before or {}
+            if getattr(self, name, UNSET) is not UNSET
+            and effect.after is not None
+            and not _is_new(effect.after.get(name), effect.before[name])
+        }
+        return structs.replace(self, **left_as_it_is)
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "schema": self.schema, **msgspec.to_builtins(self)}

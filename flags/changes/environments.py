@@ -133,7 +133,7 @@ class EditEnvironment(Change, frozen=True, kw_only=True):
         return (self.environment,)
 
     def kept(self, effects: Sequence[Effect]) -> Change:
-        return structs.replace(self, expected_revision=None)
+        return structs.replace(self.only_altered(effects), expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [

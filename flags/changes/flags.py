@@ -172,7 +172,7 @@ class EditFlag(Change, frozen=True, kw_only=True):
         return values
 
     def kept(self, effects: Sequence[Effect]) -> Change:
-        return structs.replace(self, expected_revision=None)
+        return structs.replace(self.only_altered(effects), expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [_back_to(effect.before, self.project, self.flag) for effect in _on_project(effects)]

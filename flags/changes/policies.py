@@ -62,6 +62,9 @@ class SetPolicy(Change, frozen=True, kw_only=True):
             scope.save(policy, *after)
         return [Effect(self.kind, f"policy:{self.environment}", before, after)]
 
+    def kept(self, effects: Sequence[Effect]) -> Change:
+        return self.only_altered(effects)
+
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
             SetPolicy(

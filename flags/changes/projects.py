@@ -74,7 +74,7 @@ class EditProject(Change, frozen=True, kw_only=True):
         return [Effect(self.kind, f"project:{project.key}", before, facts(project))]
 
     def kept(self, effects: Sequence[Effect]) -> Change:
-        return structs.replace(self, expected_revision=None)
+        return structs.replace(self.only_altered(effects), expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [EditProject(project=self.project, **effect.before) for effect in effects]

@@ -53,21 +53,21 @@ def rehearse(scope: Scope, changes: Sequence[Change]) -> list[tuple[Change, list
 
 def moved(seen: Sequence[dict[str, Any]], effects: Sequence[Effect]) -> list[Moved]:
     """Where what the author saw and what is there now differ in something the request changes."""
-    then = {(row["environment"], row["subject"]): row for row in reversed(seen)}
+    then = {(row["environment"], row["subject"]): row for row in seen}
     found = []
-    for effect in {(e.environment, e.subject): e for e in reversed(effects)}.values():
-        row = then.get((effect.environment, effect.subject))
+    for now in as_seen(effects):
+        row = then.get((now["environment"], now["subject"]))
         if row is None:
             continue
         was, yours, theirs = (
             _members(row["before"]),
             _members(row["after"]),
-            _members(effect.before),
+            _members(now["before"]),
         )
         found += [
             Moved(
-                effect.environment,
-                effect.subject,
+                now["environment"],
+                now["subject"],
                 member,
                 was.get(member),
                 theirs.get(member),
@@ -82,16 +82,27 @@ def moved(seen: Sequence[dict[str, Any]], effects: Sequence[Effect]) -> list[Mov
 
 
 def as_seen(effects: Sequence[Effect]) -> list[dict[str, Any]]:
-    """What a request remembers of what its author saw."""
-    return [
-        {
-            "environment": effect.environment,
-            "subject": effect.subject,
-            "before": effect.before,
-            "after": effect.after,
-        }
-        for effect in effects
-    ]
+    """What a request remembers of what its author saw: each subject, before and after all of it."""
+    rows: dict[tuple[str | None, str], dict[str, Any]] = {}
+    for effect in effects:
+        place = effect.environment, effect.subject
+        row = rows.setdefault(
+            place,
+            {
+                "environment": effect.environment,
+                "subject": effect.subject,
+                "before": effect.before,
+                "after": effect.after,
+            },
+        )
+        # What is said of a segment's ids has other members than its entry; both are remembered.
+        row["before"] = _together(effect.before, row["before"])
+        row["after"] = _together(row["after"], effect.after)
+    return list(rows.values())
+
+
+def _together(one: Any, over: Any) -> Any:
+    return {**one, **over} if isinstance(one, dict) and isinstance(over, dict) else over
 
 
 def _members(entry: Any) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class EditSegment(Change, frozen=True, kw_only=True):
         return [Effect(self.kind, f"segment:{segment.key}", before, facts(segment))]
 
     def kept(self, effects: Sequence[Effect]) -> Change:
-        return structs.replace(self, expected_revision=None)
+        return structs.replace(self.only_altered(effects), expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [

@@ -31,7 +31,9 @@ from flags.dashboard.conditions import (
 from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variation_rows
 from flags.dashboard.requests import requests_on_flag
 from flags.dashboard.review import (
+    drafted,
     expected_version,
+    is_for_draft,
     problems_of,
     reviewed,
     typed_configuration,
@@ -98,14 +100,15 @@ def save(request: HttpRequest, shell: Shell, flag: str, environment: str) -> Htt
     """Save the editor's whole state; refused when the flag moved since the editor was opened."""
     change = _change_from(request, shell, flag, environment)
     try:
+        if is_for_draft(request):
+            return drafted(
+                request, shell, change, environment, lambda: _saved(request, shell, change)
+            )
         outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, StaleChange):
         # It was right when it was reviewed; the review says what is wrong with it now.
         return _reviewed(request, shell, change)
-    row = opened_flag(shell, flag)
-    chosen = shell.environment(environment)
-    response = render(request, "dashboard/parts/_targeting.html", _targeting(shell, row, chosen))
-    trigger_client_event(response, "close-dialogs")
+    chosen, response = shell.environment(environment), _saved(request, shell, change)
     text = f"{flag} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
     return told_what_came(request, response, shell, change, outcome, text)
 
@@ -200,6 +203,14 @@ def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse
     named = [shell.project.key] if is_gone else [shell.project.key, flag]
     response = redirect(reverse(where, args=named))
     return told_what_came(request, response, shell, change, outcome, f"{flag} {said[how]}")
+
+
+def _saved(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
+    """What is served now, in the place of the editor."""
+    row, chosen = opened_flag(shell, change.flag), shell.environment(change.environment)
+    response = render(request, "dashboard/parts/_targeting.html", _targeting(shell, row, chosen))
+    trigger_client_event(response, "close-dialogs")
+    return response
 
 
 def _targeting(shell: Shell, row: SwitchRow, environment: Environment) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from audit.facts import Effect
 from flags import access
 from flags.access import Action
 from flags.changes import (
+    UNSET,
     ApplyRequest,
     Change,
     CommentOnRequest,
     EditRequest,
+    RebaseRequest,
     ReviewBypass,
     ReviewRequest,
     SubmitRequest,
@@ -26,7 +28,7 @@ from flags.changes import (
     submit,
 )
 from flags.changes.outlook import standing
-from flags.changes.requests import Standing
+from flags.changes.requests import Standing, overlaps_in
 from flags.dashboard.events import NOUNS
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told
@@ -36,6 +38,7 @@ from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, V
 from flags.queries.requests import (
     all_requests,
     conversation_on,
+    drafts_of,
     events_of,
     one_request,
     open_requests_on,
@@ -70,6 +73,13 @@ DONE = {
     "approved": "You approved request #{}",
     "changes_requested": "You asked for changes to request #{}",
     "rejected": "Request #{} is rejected",
+}
+# The ways out of a conflict, and what is said when one was taken; {} is a flag or a segment.
+CHOICES = {
+    "merge": "Both edits of {} are kept",
+    "theirs": "Theirs stays where both changed the same of {}, and the rest of yours is on top",
+    "mine": "Yours is on top of theirs in {}",
+    "drop": "{} is left out",
 }
 LONGEST_LINE = 500
 
@@ -133,6 +143,23 @@ def requests_on_flag(shell: Shell, flag: str) -> list[Request]:
 
 
 @require_GET
+@project_page("segments")
+def on_segment(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
+    """The open requests that would change a segment, for its page."""
+    found = open_requests_on(shell.project, f"segment:{segment}")
+    context = {"shell": shell, "segment": segment, "open_requests": found}
+    return render(request, "dashboard/parts/_open_requests.html", context)
+
+
+@require_GET
+@project_page("requests")
+def drafts(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The bar that says what this person has collected and not asked for yet."""
+    counted = replace(shell, drafts=drafts_of(shell.project, shell.actor.id))
+    return render(request, "dashboard/parts/_drafts.html", {"shell": counted})
+
+
+@require_GET
 @project_page("requests")
 def show(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
     """One request, as it stands now."""
@@ -180,11 +207,14 @@ def _change_from(
         case "withdraw":
             return WithdrawRequest(**named), f"Request #{number} is withdrawn"
         case "submit":
-            return SubmitRequest(**named), f"Request #{number} asks for review again"
-        case "onto":
-            # Taken in anew, the same changes are meant for what is there now.
-            mine = _opened(shell, number).changes
-            return EditRequest(**named, changes=mine), "Your changes stand on top of theirs"
+            title = typed.get("title", "").strip() or UNSET
+            return SubmitRequest(**named, title=title), f"Request #{number} asks for review"
+        case "rebase":
+            subject, choice = typed.get("subject", ""), typed.get("choice", "")
+            if choice not in CHOICES:
+                raise Http404(f"expected one of {', '.join(CHOICES)}, got {choice}")
+            change = RebaseRequest(**named, subject=subject, choice=choice)  # type: ignore[arg-type]
+            return change, CHOICES[choice].format(subject.partition(":")[2])
         case "apply":
             return ApplyRequest(**named), f"Request #{number} is applied"
         case "bypass":
@@ -209,10 +239,6 @@ def _change_from(
                 else f"is set for {at:%-d %B %Y, %H:%M} UTC"
             )
             return EditRequest(**named, apply_at=at), f"Request #{number} {text}"
-        case "drop":
-            return _without(
-                shell, number, typed.get("subject", "")
-            ), f"{typed.get('subject', '').partition(':')[2]} is left out"
         case "comment":
             comment = CommentOnRequest(
                 **named,
@@ -234,20 +260,6 @@ def read_instant(text: str, offset: str) -> datetime | None:
         return datetime.fromtimestamp(local.replace(tzinfo=UTC).timestamp() + minutes * 60, UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid.at("apply_at", f"expected a date and a time, got {text!r}") from error
-
-
-def _without(shell: Shell, number: int, subject: str) -> EditRequest:
-    """The request without what it does to one flag or segment."""
-    found = _opened(shell, number)
-    noun, _, key = subject.partition(":")
-    kept = [
-        row
-        for row in found.changes
-        if row.get(noun) != key and not (row["kind"].startswith(f"{noun}.") and row.get("key") == key)
-    ]  # fmt: skip
-    if not kept or len(kept) == len(found.changes):
-        raise Invalid.at("", f"nothing would be left of the request without {key}: withdraw it")
-    return EditRequest(project=shell.project.key, request=number, changes=kept)
 
 
 def _done(
@@ -329,6 +341,7 @@ def _page(
         "stands": stands,
         "trouble": trouble,
         "places": places,
+        "places_count": len({part.subject for place in places for part in place.parts}),
         "subjects": " ".join(sorted(_watched(found, effects))),
         "given": given,
         "contributors": [person.username for person in found.contributors.all()],
@@ -437,7 +450,10 @@ def _given(verdicts: Sequence[Verdict], stands: Standing | None) -> list[Given]:
 
 
 def _conflicts(stands: Standing | None) -> list[dict[str, Any]]:
-    """What was, what somebody else made of it and what this request would, by subject."""
+    """What was, what somebody else made of it and what this request would, by subject.
+
+    `overlaps` are the pieces in which both cannot be kept; without any, the edits can be merged.
+    """
     if stands is None:
         return []
     by_subject: dict[tuple[str | None, str], list[Any]] = {}
@@ -448,6 +464,9 @@ def _conflicts(stands: Standing | None) -> list[dict[str, Any]]:
             "environment": environment,
             "subject": subject,
             "name": subject.partition(":")[2],
+            "overlaps": (overlaps := overlaps_in(rows)),
+            "merges": not overlaps,
+            "member_names": [row.member.replace("_", " ") for row in rows],
             "members": [
                 {
                     "name": row.member.replace("_", " "),

@@ -1,19 +1,21 @@
 """The dialog that stands before a save: what it would do, or what is wrong."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django_htmx.http import reswap, retarget
 
 from audit.facts import Effect
 from flagengine import Problem
 from flags import differences
-from flags.changes import Change, submit
+from flags.changes import Change, DraftChanges, submit
 from flags.changes.outlook import outlook
 from flags.dashboard.shell import Shell, status_of
+from flags.dashboard.undo import told
 from flags.errors import ApprovalNeeded, FlagsiteError, Invalid, StaleChange
 from flags.models import Environment
 
@@ -70,6 +72,32 @@ def reviewed(
     response = render(request, "dashboard/parts/_review.html", context, status=status)
     # A save that was refused answers into the dialog, not into the page behind it.
     return reswap(retarget(response, "#review-body"), "innerHTML")
+
+
+def is_for_draft(request: HttpRequest) -> bool:
+    """Whether the save was sent by "Add to my draft"."""
+    return request.POST.get("draft") == "1"
+
+
+def drafted(
+    request: HttpRequest,
+    shell: Shell,
+    change: Change,
+    environment: str,
+    answer: Callable[[], HttpResponse],
+) -> HttpResponse:
+    """Collect the change instead of asking for it, and answer with the draft it is in.
+
+    Raises what `submit` raises.
+    """
+    collected = DraftChanges(
+        project=shell.project.key, environment=environment, changes=[change.as_json()]
+    )
+    outcome = submit(collected, actor=shell.actor, reason=request.POST.get("reason", ""))
+    number = outcome.effects[0].after["number"]
+    named = shell.environment(environment).name
+    text = f"Added to your draft for {named}, request #{number}"
+    return told(request, answer(), text, link=reverse("request", args=[shell.project.key, number]))
 
 
 def problems_of(error: FlagsiteError) -> list[Problem]:

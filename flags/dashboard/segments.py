@@ -29,7 +29,9 @@ from flags.dashboard.conditions import (
 )
 from flags.dashboard.flags import read_tags
 from flags.dashboard.review import (
+    drafted,
     expected_version,
+    is_for_draft,
     problems_of,
     reviewed,
     typed_configuration,
@@ -45,6 +47,7 @@ from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, Invalid, StaleChange
 from flags.models import Environment, Segment
 from flags.queries.flags import attributes_in_use, segment_keys
+from flags.queries.requests import open_requests_on
 from flags.queries.segments import (
     SegmentInEnvironment,
     SegmentUse,
@@ -126,16 +129,26 @@ def save(request: HttpRequest, shell: Shell, segment: str, environment: str) -> 
     """Save the condition; refused when the segment moved since the editor was opened."""
     change = _change_from(request, shell, segment, environment)
     try:
+        if is_for_draft(request):
+            return drafted(
+                request, shell, change, environment, lambda: _saved(request, shell, change)
+            )
         outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, StaleChange):
         # It was right when it was reviewed; the review says what is wrong with it now.
         return _reviewed(request, shell, change)
-    chosen = shell.environment(environment)
-    context = _definition(request, shell, opened_segment(shell, segment), chosen)
-    response = render(request, "dashboard/parts/_definition.html", context)
-    trigger_client_event(response, "close-dialogs")
+    chosen, response = shell.environment(environment), _saved(request, shell, change)
     text = f"{segment} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
     return told_what_came(request, response, shell, change, outcome, text)
+
+
+def _saved(request: HttpRequest, shell: Shell, change: DefineSegment) -> HttpResponse:
+    """The condition as it is now, in the place of the editor."""
+    found, chosen = opened_segment(shell, change.segment), shell.environment(change.environment)
+    context = _definition(request, shell, found, chosen)
+    response = render(request, "dashboard/parts/_definition.html", context)
+    trigger_client_event(response, "close-dialogs")
+    return response
 
 
 @require_POST
@@ -175,6 +188,7 @@ def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     context: dict[str, Any] = {
         "shell": shell,
         "segment": found,
+        "open_requests": open_requests_on(shell.project, f"segment:{segment}"),
         "tab": "settings",
         "use": segment_uses(shell.project).get(segment, SegmentUse()),
         "refusal": shell.edit_refusal,
@@ -244,6 +258,7 @@ def _definition(
     return {
         "shell": shell,
         "segment": segment,
+        "open_requests": open_requests_on(shell.project, f"segment:{segment.key}"),
         "tab": "definition",
         "environment": environment,
         "everywhere": everywhere,

@@ -6,7 +6,7 @@ change refused into a page or, for htmx, into a message beside the page.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -28,7 +28,7 @@ from flags.errors import (
     NotFound,
 )
 from flags.models import Environment, Project
-from flags.queries.requests import waiting_for
+from flags.queries.requests import Draft, drafts_of, waiting_for
 
 STATUS = {
     Denied: 403,
@@ -56,6 +56,8 @@ class Shell:
     rights: Rights
     # How many requests wait for this person's verdict or signature.
     waiting: int = 0
+    # What they have collected and not asked for yet.
+    drafts: list[Draft] = field(default_factory=list)
 
     @property
     def edit_refusal(self) -> str | None:
@@ -147,6 +149,8 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         rights=access.rights(actor, project),
         # Parts show no sidebar.
         waiting=len(waiting_for(project, actor.id)) if is_page else 0,
+        # The pages of requests show drafts themselves.
+        drafts=drafts_of(project, actor.id) if is_page and section != "requests" else [],
     )
 
 

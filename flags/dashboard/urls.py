@@ -48,6 +48,12 @@ urlpatterns = [
     path("p/<str:project>/flags/<str:flag>/settings", flag.settings, name="flag-settings"),
     path("p/<str:project>/flags/<str:flag>/end/<str:how>", flag.end, name="end-flag"),
     path("p/<str:project>/flags/<str:flag>/requests", requests.on_flag, name="flag-requests"),
+    path(
+        "p/<str:project>/segments/<str:segment>/requests",
+        requests.on_segment,
+        name="segment-requests",
+    ),
+    path("p/<str:project>/drafts", requests.drafts, name="drafts"),
     path("p/<str:project>/requests", requests.requests, name="requests"),
     path("p/<str:project>/requests/waiting", requests.waiting, name="requests-waiting"),
     path("p/<str:project>/requests/<int:number>", requests.show, name="request"),

@@ -14,8 +14,10 @@ from flags.changes import (
     ApplyRequest,
     Change,
     CommentOnRequest,
+    DraftChanges,
     EditRequest,
     OpenRequest,
+    RebaseRequest,
     ReviewBypass,
     ReviewRequest,
     SubmitRequest,
@@ -42,7 +44,7 @@ from flags.management_api.preconditions import etag, expected
 from flags.management_api.waiting import MissingShown, address_of, missing_shown
 from flags.models import OPEN, Comment, State, Verdict
 from flags.models import Request as ChangeRequest
-from flags.queries.requests import waiting_for
+from flags.queries.requests import drafts_of, waiting_for
 
 VERDICTS = ("approved", "changes_requested", "rejected")
 
@@ -354,6 +356,64 @@ class RequestSubmitted(RequestView):
         self.row(project, number)
         given = self.body(Reason)
         return self.act(SubmitRequest(project=project, request=number), given, project, number)
+
+
+class Rebase(Body):
+    """`merge` keeps both edits, `theirs` gives way, `mine` overrides, `drop` leaves the subject out."""
+
+    subject = Text(max_length=200, allow_blank=False, help_text="As in `standing.moved`.")
+    choice = Choice(["merge", "theirs", "mine", "drop"])
+    expected_revision = Whole(required=False)
+
+
+class RequestRebased(RequestView):
+    @edits(Rebase, RequestInFull, summary="Settle a conflict, or leave a subject out")
+    def post(self, request: Request, project: str, number: int) -> Response:
+        row = self.row(project, number)
+        given = self.body(Rebase)
+        seen = expected(request, row, row.revision, in_body=given.get("expected_revision"))
+        change = RebaseRequest(
+            project=project,
+            request=number,
+            subject=given["subject"],
+            choice=given["choice"],
+            expected_revision=seen,
+        )
+        return self.act(change, given, project, number)
+
+
+class NewDraft(Body):
+    changes = JsonObjects()
+
+
+class OwnDraft(RequestView):
+    """What the caller has collected for an environment and not asked for yet."""
+
+    @reads(RequestInFull, summary="One's own draft for an environment")
+    def get(self, request: Request, project: str, environment: str) -> Response:
+        self.environment(project, environment)
+        return self._now(project, environment)
+
+    @edits(NewDraft, RequestInFull, summary="Put changes into one's own draft", is_compared=False)
+    def post(self, request: Request, project: str, environment: str) -> Response:
+        self.environment(project, environment)
+        given = self.body(NewDraft)
+        change = DraftChanges(
+            project=project,
+            environment=environment,
+            changes=_written_out(project, given["changes"]),
+        )
+        reason = given.get("reason", "")
+        if self.is_dry_run:
+            return self.foreseen((change,), reason=reason)
+        self._submit((change,), reason=reason)
+        return self._now(project, environment)
+
+    def _now(self, project: str, environment: str) -> Response:
+        for draft in drafts_of(self.project(project), self.actor.id):
+            if environment in draft.environments:
+                return self.now(project, draft.number)
+        raise NotFound(f"you have no draft for {environment} in {project}")
 
 
 class RequestReviewed(RequestView):

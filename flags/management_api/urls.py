@@ -27,9 +27,11 @@ from flags.management_api.policies import OnePolicy
 from flags.management_api.projects import OneProject, Projects
 from flags.management_api.requests import (
     OneRequest,
+    OwnDraft,
     RequestApplied,
     RequestBypassReviewed,
     RequestComments,
+    RequestRebased,
     RequestReviewed,
     Requests,
     RequestSubmitted,
@@ -78,6 +80,7 @@ urlpatterns = [
     path(f"{PROJECT}/requests", Requests.as_view(), name="api-requests"),
     path(REQUEST, OneRequest.as_view(), name="api-request"),
     path(f"{REQUEST}/submit", RequestSubmitted.as_view(), name="api-request-submit"),
+    path(f"{REQUEST}/rebase", RequestRebased.as_view(), name="api-request-rebase"),
     path(f"{REQUEST}/review", RequestReviewed.as_view(), name="api-request-review"),
     path(f"{REQUEST}/undo-verdict", RequestVerdictUndone.as_view(), name="api-request-undo"),
     path(f"{REQUEST}/withdraw", RequestWithdrawn.as_view(), name="api-request-withdraw"),
@@ -91,6 +94,7 @@ urlpatterns = [
     path(f"{PROJECT}/environments", Environments.as_view(), name="api-environments"),
     path(ENVIRONMENT, OneEnvironment.as_view(), name="api-environment"),
     path(f"{ENVIRONMENT}/policy", OnePolicy.as_view(), name="api-policy"),
+    path(f"{ENVIRONMENT}/draft", OwnDraft.as_view(), name="api-draft"),
     path(f"{ENVIRONMENT}/flags", EnvironmentConfigurations.as_view(), name="api-environment-flags"),
     path(f"{ENVIRONMENT}/sdk-keys", SdkKeys.as_view(), name="api-sdk-keys"),
     path(f"{ENVIRONMENT}/sdk-keys/<str:public_id>", OneSdkKey.as_view(), name="api-sdk-key"),

@@ -151,6 +151,26 @@ def open_requests_touching(project: Project, environment: Environment) -> list[R
     )
 
 
+@dataclass(frozen=True)
+class Draft:
+    """What somebody has collected for some environments."""
+
+    number: int
+    environments: list[str]
+    changes: int
+
+
+def drafts_of(project: Project, user_id: str) -> list[Draft]:
+    """One query."""
+    rows = Request.objects.filter(project=project, author_id=user_id, state=State.DRAFT)
+    return [
+        Draft(number, environments, len(changes))
+        for number, environments, changes in rows.order_by("number").values_list(
+            "number", "environments", "changes"
+        )
+    ]
+
+
 def open_requests_on(project: Project, subject: str) -> list[Request]:
     """Open requests that would change this subject: what an editor is told before they begin."""
     rows = Request.objects.filter(project=project, state__in=OPEN)

@@ -35,6 +35,7 @@ IRREVERSIBLE = {
     "request.commented",
     "request.drafted",
     "request.edited",
+    "request.rebased",
     "request.reviewed",
     "request.settled",
     "request.submitted",

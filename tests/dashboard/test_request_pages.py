@@ -259,12 +259,13 @@ def test_a_conflict_shows_theirs_and_yours_and_is_settled(asked, browser, admin,
     submit(ApplyRequest(project="shop", request=3, bypass_reason="Outage"), actor=admin)
 
     page = words(browser("editor").get("/p/shop/requests/2"))
-    settled = words(browser("editor").post("/p/shop/requests/2/onto", follow=True))
+    mine = {"subject": "flag:other", "choice": "mine"}
+    settled = words(browser("editor").post("/p/shop/requests/2/rebase", mine, follow=True))
 
     assert "Somebody else changed the same meanwhile" in page
     assert "Theirs Everyone else gets on 50 %, off 50 % instead of on" in page
     assert "Yours Everyone else gets off instead of on" in page
-    assert "Your changes stand on top of theirs" in settled
+    assert "Yours is on top of theirs in other" in settled
     assert "Somebody else changed the same" not in settled
     assert "Everyone else gets off instead of on 50 %, off 50 %" in settled
 
@@ -273,8 +274,11 @@ def test_one_flag_is_left_out_of_a_request(asked, browser, editor):
     also = SwitchFlag(**PRODUCTION, flag="other", on=True)
     submit(SWITCH, also, actor=editor)
 
-    browser("editor").post("/p/shop/requests/2/drop", {"subject": "flag:other"})
-    alone = browser("editor").post("/p/shop/requests/2/drop", {"subject": "flag:new-checkout"})
+    drop = {"choice": "drop"}
+    browser("editor").post("/p/shop/requests/2/rebase", {"subject": "flag:other"} | drop)
+    alone = browser("editor").post(
+        "/p/shop/requests/2/rebase", {"subject": "flag:new-checkout"} | drop
+    )
 
     assert [row["flag"] for row in Request.objects.get(number=2).changes] == ["new-checkout"]
     assert alone.status_code == 422

@@ -385,3 +385,56 @@ def test_what_may_not_wait_is_no_request(guarded, editing):
         assert answer.status in (404, 422), change
     promoted = {"kind": "member.set", "username": "editor", "role": "admin"}
     assert editing.post("projects/shop/requests", {"changes": [promoted]}).status == 403
+
+
+def test_a_draft_is_collected_read_and_submitted(guarded, editing, calling):
+    draft = "projects/shop/environments/production/draft"
+    nothing = editing.get(draft)
+    first = editing.post(draft, {"changes": [SWITCH]})
+    described = {"kind": "flag.edited", "flag": "new-checkout", "description": "New"}
+    second = editing.post(draft, {"changes": [described], "reason": "Spring"})
+
+    assert nothing.status == 404
+    assert (first.status, first.data["state"]) == (200, "draft")
+    assert [row["kind"] for row in second.data["changes"]] == ["flag.switched", "flag.edited"]
+    assert editing.get(draft).data["number"] == first.data["number"]
+    assert calling("admin").get(draft).status == 404
+    number = first.data["number"]
+    asked = editing.post(f"projects/shop/requests/{number}/submit", {})
+    assert asked.data["state"] == "in_review"
+    assert editing.get(draft).status == 404
+
+
+def test_a_conflict_is_settled_over_the_api(guarded, editing, calling):
+    def serving(*rows):
+        rules = [
+            {
+                "id": name,
+                "name": name,
+                "when": {"attribute": "plan", "op": "exists"},
+                "serve": {"variation": "on"},
+            }
+            for name in rows
+        ]
+        return {
+            "kind": "flag.configured",
+            "environment": "production",
+            "flag": "new-checkout",
+            "rules": rules,
+        }
+
+    requests = "projects/shop/requests"
+    mine = editing.post(requests, {"changes": [serving("mine")]}).data["number"]
+    theirs = calling("admin").post(requests, {"changes": [serving("theirs")]}).data["number"]
+    calling("admin").post(f"{requests}/{theirs}/apply", {"bypass_reason": "now"})
+    rebase = f"{requests}/{mine}/rebase"
+
+    stale = editing.post(
+        rebase, {"subject": "flag:new-checkout", "choice": "merge", "expected_revision": 7}
+    )
+    settled = editing.post(rebase, {"subject": "flag:new-checkout", "choice": "merge"})
+    again = editing.post(rebase, {"subject": "flag:new-checkout", "choice": "merge"})
+
+    assert (stale.status, settled.status, again.status) == (409, 200, 409)
+    assert [rule["id"] for rule in settled.data["changes"][0]["rules"]] == ["theirs", "mine"]
+    assert settled.data["standing"]["moved"] == []

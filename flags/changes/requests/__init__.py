@@ -8,10 +8,12 @@ The state follows from what happened; `standing.settle_state` is the only place 
 
 from flags.changes.requests.applying import ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.requests.base import OnRequest
+from flags.changes.requests.merging import overlaps_in
 from flags.changes.requests.opening import (
     DraftChanges,
     EditRequest,
     OpenRequest,
+    RebaseRequest,
     SubmitRequest,
     WithdrawRequest,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "EditRequest",
     "OnRequest",
     "OpenRequest",
+    "RebaseRequest",
     "ReviewBypass",
     "ReviewRequest",
     "SettleRequest",
@@ -38,4 +41,5 @@ __all__ = [
     "SubmitRequest",
     "UndoVerdict",
     "WithdrawRequest",
+    "overlaps_in",
 ]

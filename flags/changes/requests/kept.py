@@ -25,8 +25,24 @@ def touched_by(changes: Sequence[Change]) -> tuple[str, ...]:
     return (ALL_ENVIRONMENTS,) if ALL_ENVIRONMENTS in keys else tuple(sorted(keys))
 
 
-def take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
-    """Keep what the changes do to what is there now, and remember what that was."""
+def subject_of(row: Change) -> str:
+    """What a change is of, as events name it: `flag:checkout`."""
+    noun = row.kind.partition(".")[0].removesuffix("_ids")
+    named = {"policy": "environment"}.get(noun, noun)
+    return f"{noun}:{getattr(row, 'key', None) or getattr(row, named, '')}"
+
+
+def take_in(
+    scope: Scope,
+    request: Request,
+    changes: Sequence[Change],
+    *,
+    seen_before: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Keep what the changes do to what is there now, and remember what that was.
+
+    Of the subjects in `seen_before` their author keeps having seen what they saw then.
+    """
     if any(row.project != request.project.key for row in changes):
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
     require_what_they_need(scope, changes)
@@ -37,7 +53,11 @@ def take_in(scope: Scope, request: Request, changes: Sequence[Change]) -> None:
     if not effects:
         raise Invalid.at("changes", "everything is as these changes would make it already")
     request.changes = [row.kept(done).as_json() for row, done in performed if done]
-    request.seen = as_seen(effects)
+    then = {(row["environment"], row["subject"]): row["before"] for row in seen_before}
+    request.seen = [
+        row | {"before": then.get((row["environment"], row["subject"]), row["before"])}
+        for row in as_seen(effects)
+    ]
     request.environments = sorted(
         {effect.environment for effect in effects if effect.environment is not None}
     )

@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Max
 
 from flags.access import Action
-from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
+from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
+from flags.changes.rehearsal import as_seen, rehearse
 from flags.changes.requests.base import OnRequest, effect_on, facts, person
 from flags.changes.requests.kept import (
     require_what_they_do,
     require_what_they_need,
     stored,
+    subject_of,
     take_in,
     touched_by,
 )
-from flags.changes.requests.standing import ask_for_review, close, settle_state
-from flags.errors import Invalid, StaleChange
+from flags.changes.requests.merging import brought_together, on_top
+from flags.changes.requests.standing import ask_for_review, close, settle_state, standing_of
+from flags.errors import Conflicting, Denied, Invalid, NotFound, StaleChange, WrongState
 from flags.models import OPEN, Request, State
 
 
@@ -73,10 +76,14 @@ class DraftChanges(Change, frozen=True, kw_only=True):
     changes: list[dict[str, Any]]
 
     def touches(self) -> Sequence[str]:
-        return (*touched_by(stored(self.changes)), self.environment)
+        # What the draft holds already may be of any environment, and whose draft is not known here.
+        return (ALL_ENVIRONMENTS,)
 
     def perform(self, scope: Scope) -> list[Effect]:
         author = person(scope)
+        if author is None:
+            raise Denied("a draft is a person's to collect")
+        scope.environment(self.environment)
         draft = Request.objects.filter(
             project=scope.project,
             author=author,
@@ -87,10 +94,22 @@ class DraftChanges(Change, frozen=True, kw_only=True):
             opened = OpenRequest(project=self.project, changes=self.changes, submit=False)
             return opened.perform(scope)
         before = facts(draft)
-        take_in(scope, draft, [*stored(draft.changes), *stored(self.changes)])
+        # An earlier change in it may have been overtaken, and is not forgiven by a later one.
+        take_in(scope, draft, self._on_top_of(scope, draft), seen_before=draft.seen)
         draft.revision += 1
         scope.save(draft, "changes", "seen", "environments", "revision")
         return [effect_on(self.kind, before, draft)]
+
+    def _on_top_of(self, scope: Scope, draft: Request) -> list[Change]:
+        """All of the draft's changes, then the new ones, which were written in sight of neither."""
+        collected = stored(draft.changes)
+        earlier = as_seen([effect for _, done in rehearse(scope, collected) for effect in done])
+        new = [
+            on_top(row.kept(done), earlier, as_seen(done))
+            for row, done in rehearse(scope, stored(self.changes))
+            if done
+        ]
+        return [*collected, *new]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None
@@ -116,11 +135,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *OPEN)
         before = facts(request)
-        if self.expected_revision is not None and request.revision != self.expected_revision:
-            raise StaleChange(
-                f"request {request.number} is at revision {request.revision}, "
-                f"expected {self.expected_revision}: somebody edited it meanwhile"
-            )
+        _refuse_stale(request, self.expected_revision)
         editor = person(scope)
         if self.title is not UNSET:
             request.title = self.title
@@ -146,18 +161,83 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         return [effect_on(self.kind, before, request)]
 
 
+@change("request.rebased")
+class RebaseRequest(OnRequest, frozen=True, kw_only=True):
+    """Settle the conflict in one flag, segment or setting that somebody else changed meanwhile.
+
+    `merge` keeps both edits and is refused where both changed the same piece; `theirs` leaves such
+    pieces to them and makes the request's other edits again; `mine` makes all of them over theirs;
+    `drop` leaves the subject out of the request.
+    """
+
+    subject: str
+    choice: Literal["merge", "theirs", "mine", "drop"]
+    expected_revision: int | None = None
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        request = self.found(scope, *OPEN)
+        _refuse_stale(request, self.expected_revision)
+        before, editor, changes = facts(request), person(scope), stored(request.changes)
+        left = self._without(changes) if self.choice == "drop" else self._settled(scope, request)
+        others = [row for row in request.seen if row["subject"] != self.subject]
+        require_what_they_need(scope, changes)
+        take_in(scope, request, left, seen_before=others)
+        if editor is not None and editor != request.author:
+            request.contributors.add(editor)
+        request.revision += 1
+        scope.save(request, "changes", "seen", "environments", "revision")
+        if request.state != State.DRAFT:
+            settle_state(scope, request)
+        return [effect_on(self.kind, before, request, subject=self.subject, choice=self.choice)]
+
+    def _without(self, changes: Sequence[Change]) -> list[Change]:
+        left = [row for row in changes if subject_of(row) != self.subject]
+        if len(left) == len(changes):
+            raise NotFound(f"request {self.request} changes nothing of {self.subject}")
+        if not left:
+            raise Invalid.at(
+                "subject", f"nothing would be left without {self.subject}: withdraw it"
+            )
+        return left
+
+    def _settled(self, scope: Scope, request: Request) -> list[Change]:
+        moved = [row for row in standing_of(scope, request).moved if row.subject == self.subject]
+        if not moved:
+            raise WrongState(f"nothing of {self.subject} is in conflict in request {self.request}")
+        changes = stored(request.changes)
+        if self.choice == "mine":
+            return changes
+        settled, overlaps = [], []
+        for row in changes:
+            if subject_of(row) == self.subject:
+                row, both = brought_together(row, moved)
+                overlaps += both
+            settled.append(row)
+        if self.choice == "merge" and overlaps:
+            raise Conflicting(
+                f"both changed {', '.join(overlaps)} of {self.subject.replace(':', ' ')}; "
+                "choose theirs or yours"
+            )
+        return settled
+
+
 @change("request.submitted")
 class SubmitRequest(OnRequest, frozen=True, kw_only=True):
     """Ask for review of a draft, or again after changes were asked for or a conflict was mended."""
+
+    title: str | UnsetType = UNSET
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(
             scope, State.DRAFT, State.CHANGES_REQUESTED, State.CONFLICTED, State.FAILED
         )
         before = facts(request)
-        # What is asked for is what its author sees now.
-        take_in(scope, request, stored(request.changes))
-        scope.save(request, "changes", "seen", "environments")
+        require_what_they_do(scope, stored(request.changes))
+        if self.title is not UNSET and self.title.strip():
+            request.title = self.title.strip()
+        if request.state == State.DRAFT and scope.reason:
+            request.reason = scope.reason
+        scope.save(request, "title", "reason")
         ask_for_review(scope, request)
         return [effect_on(self.kind, before, request)]
 
@@ -175,6 +255,14 @@ class WithdrawRequest(OnRequest, frozen=True, kw_only=True):
         before = facts(request)
         close(scope, request, State.WITHDRAWN, scope.reason)
         return [effect_on(self.kind, before, request)]
+
+
+def _refuse_stale(request: Request, expected_revision: int | None) -> None:
+    if expected_revision is not None and request.revision != expected_revision:
+        raise StaleChange(
+            f"request {request.number} is at revision {request.revision}, "
+            f"expected {expected_revision}: somebody edited it meanwhile"
+        )
 
 
 def _to_come(instant: datetime | None, scope: Scope) -> datetime | None:
