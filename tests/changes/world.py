@@ -197,6 +197,7 @@ EXAMPLES: list[Change] = [
     ReviewBypass(**SHOP, request=3),
 ]
 PERSONAL = {
+    "request.drafted": "editor",
     "request.reviewed": "reviewer",
     "request.verdict_undone": "reviewer",
     "request.commented": "viewer",

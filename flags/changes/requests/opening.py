@@ -71,6 +71,8 @@ class DraftChanges(Change, frozen=True, kw_only=True):
     """Put changes into one's own draft for an environment, which is opened when there is none."""
 
     can_wait = False
+    # Each change in it is judged where it belongs (`take_in`), rather than all of it everywhere.
+    needs = Action.VIEW
 
     environment: str
     changes: list[dict[str, Any]]
