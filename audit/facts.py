@@ -1,6 +1,7 @@
 """The values that go into the log: who acted, and what came of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 PrincipalKind = Literal["person", "service", "system"]
@@ -11,7 +12,8 @@ class Actor:
     """Who acts. `id` is stable (a user's primary key, a command's name); `name` may change.
 
     `scopes` limits what a token may do; None means no limit beyond the person's own. `token` is the
-    public id of the API token that spoke for the person, if one did.
+    public id of the API token that spoke for the person, if one did. `second_factor_at` is when the
+    person last proved a second factor in the session they act in.
     """
 
     kind: PrincipalKind
@@ -19,6 +21,7 @@ class Actor:
     name: str
     scopes: frozenset[str] | None = None
     token: str | None = None
+    second_factor_at: datetime | None = None
 
     @classmethod
     def system(cls, name: str) -> "Actor":

@@ -1,6 +1,7 @@
 """Every setting, read once from the environment; docs/configuration.md describes each variable."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from flagsite import environment as env
@@ -47,6 +48,10 @@ INSTALLED_APPS = [
     "channels",
     "simple_history",
     "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "audit",
     "flags",
 ]
@@ -61,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "flagsite.urls"
 ASGI_APPLICATION = "flagsite.asgi.application"
@@ -101,6 +107,8 @@ SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Who may sign in -------------------------------------------------------------------------
+# Past this, a bypass asks for the second factor again.
+SECOND_FACTOR_FRESH = timedelta(minutes=5)
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -115,9 +123,33 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTH_USER_MODEL = "flags.User"
-LOGIN_URL = "sign-in"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-LOGOUT_REDIRECT_URL = "sign-in"
+LOGOUT_REDIRECT_URL = "account_login"
+
+# django-allauth does the signing in, flags/sign_in says what of it is ours (docs/adr/0007).
+ACCOUNT_ADAPTER = "flags.sign_in.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_FORMS = {"login": "flags.sign_in.forms.SignInForm"}
+ACCOUNT_SESSION_REMEMBER = True
+# Addresses are given by site administrators, invitations and identity providers; nobody adds one.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+# How long a second factor, or the password of who has none, counts as fresh.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(SECOND_FACTOR_FRESH.total_seconds())
+# The address of a visitor is the one that the last of so many proxies of ours was asked from.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("FLAGSITE_TRUSTED_PROXIES", 0)
+
+MFA_ADAPTER = "flags.sign_in.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Flagsite"
+# A code of the last half minute or the next one is taken too: people type, and clocks differ.
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "flags.sign_in.forms.AuthenticateForm",
+    "reauthenticate": "flags.sign_in.forms.ReauthenticateForm",
+}
 
 # --- Transport security: on unless this is a laptop ------------------------------------------
 FLAGSITE_HTTPS = env.flag("FLAGSITE_HTTPS", default=not DEVELOPMENT)
@@ -224,7 +256,9 @@ CHANNEL_LAYERS = {
     }
 }
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "flagsite.tolerant_cache.TolerantCache", "LOCATION": REDIS_URL},
+    # For what must not be done at all while the store cannot remember that it was.
+    "exact": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
 }
 
 # --- Management API --------------------------------------------------------------------------

@@ -2,20 +2,15 @@
 
 from datetime import datetime, time, timedelta
 
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from flagengine import Problem
 from flags.access import visible_projects
-from flags.changes import CreateApiToken, EditUser, RevokeApiToken, submit
+from flags.changes import CreateApiToken, RevokeApiToken, submit
 from flags.dashboard.problems import by_field
 from flags.dashboard.shell import refused, status_of
 from flags.dashboard.undo import told
@@ -35,27 +30,17 @@ SCOPES = {
 LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "One year"), ("", "No end"))
 
 
-@require_http_methods(["GET", "POST"])
+@require_GET
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    """Who is signed in, and what they may do where; here they change their password."""
-    user = _user(request)
-    error: FlagsiteError | None = None
-    if request.method == "POST":
-        try:
-            _change_password(request, user)
-        except FlagsiteError as refusal:
-            error = refusal
-        else:
-            return told(request, redirect("profile"), "Your password is changed")
+    """Who is signed in, and what they may do where."""
+    user = user_of(request)
     context = {
         "memberships": memberships_of(str(user.pk)),
         "projects": visible_projects(user.as_actor()),
-        "problems": by_field(error, {"current", "password", "again"}),
         "tab": "profile",
     }
-    status = status_of(error) if error else 200
-    return render(request, "dashboard/settings/profile.html", context, status=status)
+    return render(request, "dashboard/settings/profile.html", context)
 
 
 @never_cache
@@ -63,7 +48,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 @login_required
 def api_tokens(request: HttpRequest) -> HttpResponse:
     """The tokens of who is signed in; making one shows its secret, this once."""
-    user = _user(request)
+    user = user_of(request)
     secret: Secret | None = None
     error: FlagsiteError | None = None
     if request.method == "POST":
@@ -91,32 +76,10 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, token: str) -> HttpResponse:
     """Refuse a token from now on."""
     try:
-        submit(RevokeApiToken(public_id=token), actor=_user(request).as_actor())
+        submit(RevokeApiToken(public_id=token), actor=user_of(request).as_actor())
     except FlagsiteError as error:
         return refused(request, error)
     return told(request, redirect("api-tokens"), f"{token} is revoked")
-
-
-def _change_password(request: HttpRequest, user: User) -> None:
-    """Of all sessions only the one that asks goes on: the others were signed in by the old one."""
-    typed = {name: request.POST.get(name, "") for name in ("current", "password", "again")}
-    problems = []
-    if not user.check_password(typed["current"]):
-        problems.append(Problem("current", "this is not your current password"))
-    if typed["password"] != typed["again"]:
-        problems.append(Problem("again", "expected the new password once more, got another one"))
-    try:
-        validate_password(typed["password"], user)
-    except ValidationError as error:
-        problems += [Problem("password", message) for message in error.messages]
-    if problems:
-        raise Invalid(problems)
-    submit(
-        EditUser(username=user.get_username(), password_hash=make_password(typed["password"])),
-        actor=user.as_actor(),
-    )
-    user.refresh_from_db()
-    update_session_auth_hash(request, user)
 
 
 def _new_token(request: HttpRequest, user: User) -> Secret:
@@ -153,7 +116,7 @@ def _end_of_life(days: str) -> datetime | None:
     return datetime.combine(last_day, time(), tzinfo=timezone.get_default_timezone())
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
     user = request.user
     assert isinstance(user, User), "login_required lets nobody else in"
     return user

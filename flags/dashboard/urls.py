@@ -14,14 +14,12 @@ from flags.dashboard import (
     requests,
     segments,
     settings,
-    sign_in,
+    signing_in,
     undo,
 )
 
 urlpatterns = [
     path("", projects.home, name="home"),
-    path("sign-in", sign_in.sign_in, name="sign-in"),
-    path("sign-out", sign_in.sign_out, name="sign-out"),
     path("projects", projects.projects, name="projects"),
     path("p/<str:project>/undo", undo.take_back, name="undo"),
     path("p/<str:project>/flags", flags.flags, name="flags"),
@@ -137,6 +135,13 @@ urlpatterns = [
         name="connections",
     ),
     path("account", account.profile, name="profile"),
+    path("account/signing-in", signing_in.signing_in, name="signing-in"),
+    path(
+        "account/sessions/others/revoke",
+        signing_in.revoke_other_sessions,
+        name="revoke-other-sessions",
+    ),
+    path("account/sessions/<int:session>/revoke", signing_in.revoke_session, name="revoke-session"),
     path("account/tokens", account.api_tokens, name="api-tokens"),
     path("account/tokens/<str:token>/revoke", account.revoke_token, name="revoke-token"),
     path("p/<str:project>/segments", segments.segments, name="segments"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.core.cache import cache
+from django.core.cache import caches
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from flags.management_api.errors import TryAgain, Unprocessable, problem
 
 logger = logging.getLogger(__name__)
+cache = caches["exact"]
 KEPT_SECONDS = 24 * 60 * 60
 # A create that has not come to an end after this died; a repeat then tries anew.
 RUNNING_SECONDS = 60

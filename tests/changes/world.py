@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.db import transaction
 
 from audit.facts import Actor
 from flags.changes import (
+    AddFactor,
     ApplyRequest,
     ArchiveFlag,
     Change,
+    ChangePassword,
     ChangeSegmentIds,
     CloseRequest,
     CommentOnRequest,
@@ -33,19 +37,25 @@ from flags.changes import (
     EditRequest,
     EditSegment,
     EditUser,
+    FailSignIn,
     OpenRequest,
     RebaseRequest,
+    RemoveFactor,
     RemoveMember,
     RemoveTeam,
+    ResetFactors,
     RestoreFlag,
     ReviewBypass,
     ReviewRequest,
     RevokeApiToken,
     RevokeSdkKey,
+    RevokeSessions,
     SetMember,
     SetPolicy,
     SetTeam,
     SettleRequest,
+    SignIn,
+    SignOut,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
@@ -126,6 +136,9 @@ REQUESTS: list[tuple[str | None, Change]] = [
     (None, OpenRequest(**SHOP, changes=[SWITCH])),
 ]
 
+# What the viewer is signed in with and at: rows of allauth's, which no change makes.
+SESSION = 4_711
+
 EXAMPLES: list[Change] = [
     CreateProject(project="other", name="Other"),
     EditProject(**SHOP, name="The shop", description="Sells"),
@@ -195,6 +208,14 @@ EXAMPLES: list[Change] = [
     ApplyRequest(**SHOP, request=5),
     SettleRequest(**SHOP, request=4),
     ReviewBypass(**SHOP, request=3),
+    SignIn(username="viewer", by=["password", "totp"]),
+    FailSignIn(username=None, by="password"),
+    SignOut(username="viewer"),
+    ChangePassword(username="viewer", password_hash="argon2$…"),
+    AddFactor(username="viewer", factor="totp"),
+    RemoveFactor(username="viewer", factor="webauthn"),
+    ResetFactors(username="viewer"),
+    RevokeSessions(username="viewer", sessions=[SESSION]),
 ]
 PERSONAL = {
     "request.drafted": "editor",
@@ -231,6 +252,9 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         )
         for who, change in REQUESTS:
             submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
+        viewer = User.objects.get(username="viewer")
+        UserSession.objects.create(pk=SESSION, user=viewer, session_key="k", ip="192.0.2.1")
+        Authenticator.objects.create(user=viewer, type=Authenticator.Type.TOTP, data={})
         yield
         transaction.set_rollback(True)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
-from flags.changes import EditEnvironment, EditUser, submit
+from flags.changes import ChangePassword, EditEnvironment, EditUser, submit
 from flags.errors import Denied
 from flags.models import ApiToken, Environment, Membership, Project, SdkKey
 from flags.models.secrets import hash_of
@@ -290,7 +290,7 @@ def new_password(**typed):
 def test_people_change_their_own_password_and_stay_signed_in(browser, users):
     page = browser("viewer")
 
-    assert page.post("/account", new_password()).status_code == 302
+    assert page.post("/account/signing-in", new_password()).status_code == 302
 
     assert page.get("/account").status_code == 200
     users["viewer"].refresh_from_db()
@@ -307,7 +307,7 @@ def test_people_change_their_own_password_and_stay_signed_in(browser, users):
     ],
 )
 def test_a_password_is_not_changed_by_guessing_or_to_a_weak_one(browser, users, typed, said):
-    response = browser("viewer").post("/account", new_password(**typed))
+    response = browser("viewer").post("/account/signing-in", new_password(**typed))
 
     assert response.status_code == 422
     assert said in text_of(response)
@@ -319,22 +319,22 @@ def test_a_password_is_not_changed_by_guessing_or_to_a_weak_one(browser, users, 
 @pytest.mark.parametrize(
     "change",
     [
-        {"username": "viewer", "is_superuser": True},
-        {"username": "viewer", "password_hash": "x", "is_superuser": True},
-        {"username": "viewer", "is_active": False},
-        {"username": "editor", "password_hash": "x"},
+        EditUser(username="viewer", is_superuser=True),
+        EditUser(username="viewer", password_hash="x"),
+        EditUser(username="viewer", is_active=False),
+        ChangePassword(username="editor", password_hash="x"),
     ],
 )
 def test_nobody_changes_more_than_their_own_password(viewer, change):
     with pytest.raises(Denied):
-        submit(EditUser(**change), actor=viewer)
+        submit(change, actor=viewer)
 
 
 def test_a_token_changes_no_password(viewer):
     by_token = replace(viewer, token="fst_1", scopes=frozenset({"read", "write", "admin"}))
 
     with pytest.raises(Denied):
-        submit(EditUser(username="viewer", password_hash="x"), actor=by_token)
+        submit(ChangePassword(username="viewer", password_hash="x"), actor=by_token)
 
 
 def test_a_token_is_shown_once_and_revoked(browser, users):
@@ -389,6 +389,6 @@ def test_nobody_sees_or_revokes_tokens_of_others(browser, users):
     assert token.revoked_at is None
 
 
-@pytest.mark.parametrize("page", ["/account", "/account/tokens"])
+@pytest.mark.parametrize("page", ["/account", "/account/signing-in", "/account/tokens"])
 def test_own_pages_ask_for_a_sign_in(client, db, page):
     assert client.get(page).status_code == 302

@@ -1,0 +1,169 @@
+"""Signing in and out, and by what: recorded in the site's stream without a word about the person.
+
+What django-allauth keeps in tables of its own it has written by then; the other changes here write
+their rows themselves.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Literal
+
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+
+from audit.facts import Actor
+from flags.access import Action
+from flags.changes.base import Change, Effect, Scope, change
+from flags.errors import NotFound
+from flags.models import User
+
+Factor = Literal["totp", "webauthn", "recovery_codes"]
+
+SessionStore: Any = import_module(settings.SESSION_ENGINE).SessionStore
+
+
+class OnAccount(Change, frozen=True, kw_only=True):
+    """A change to one's own account; a site administrator may make it to anybody's."""
+
+    can_wait = False
+    on_site = True
+    needs = Action.VIEW
+
+    project: str = ""
+    username: str
+
+    def account(self, scope: Scope) -> User:
+        user = scope.user(self.username)
+        if not is_own(scope.actor, user):
+            scope.require_site_administrator()
+        return user
+
+    def told(self, user: User, before: Any, after: Any) -> list[Effect]:
+        return [Effect(self.kind, f"user:{user.pk}", before, after)]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return None
+
+
+def is_own(actor: Actor, user: User) -> bool:
+    """Whether the person acts on their own account. A token may not: one that leaked could lock
+    its person out.
+    """
+    return actor.kind == "person" and actor.id == str(user.pk) and actor.token is None
+
+
+@change("user.signed_in")
+class SignIn(OnAccount, frozen=True, kw_only=True):
+    """Somebody came in; `by` says what they proved who they are with, in this order."""
+
+    by: list[str]
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        return self.told(self.account(scope), None, {"by": self.by})
+
+
+@change("user.sign_in_failed")
+class FailSignIn(Change, frozen=True, kw_only=True):
+    """Somebody was turned away; `username` is None when the account they named is none."""
+
+    can_wait = False
+    on_site = True
+    needs = Action.ADMINISTER
+
+    project: str = ""
+    username: str | None
+    by: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        # Recorded for names that are none as well: an answer that comes sooner would tell them.
+        who = "unknown" if self.username is None else scope.user(self.username).pk
+        return [Effect(self.kind, f"user:{who}", None, {"by": self.by})]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return None
+
+
+@change("user.signed_out")
+class SignOut(OnAccount, frozen=True, kw_only=True):
+    """Somebody left."""
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        return self.told(self.account(scope), None, {})
+
+
+@change("user.password_changed")
+class ChangePassword(OnAccount, frozen=True, kw_only=True):
+    """Set a password and end every session of the account. `password_hash` is Django's encoded form.
+
+    Whoever changes it in a session goes on in a new one, which is the door's to open.
+    """
+
+    password_hash: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = self.account(scope)
+        user.password = self.password_hash
+        scope.save(user, "password")
+        ended = end_sessions(scope, UserSession.objects.filter(user=user))
+        return self.told(user, None, {"sessions_ended": ended})
+
+
+@change("user.factor_added")
+class AddFactor(OnAccount, frozen=True, kw_only=True):
+    """A second factor was enrolled, or recovery codes were made anew."""
+
+    factor: Factor
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        return self.told(self.account(scope), None, {"factor": self.factor})
+
+
+@change("user.factor_removed")
+class RemoveFactor(OnAccount, frozen=True, kw_only=True):
+    """A second factor was given up."""
+
+    factor: Factor
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        return self.told(self.account(scope), {"factor": self.factor}, None)
+
+
+@change("user.factors_reset")
+class ResetFactors(OnAccount, frozen=True, kw_only=True):
+    """Take every second factor from an account whose person lost them, and end its sessions."""
+
+    needs = Action.ADMINISTER
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = self.account(scope)
+        factors = Authenticator.objects.filter(user=user).order_by("pk")
+        before = {"factors": [factor.type for factor in factors]}
+        for factor in factors:
+            scope.delete(factor)
+        end_sessions(scope, UserSession.objects.filter(user=user))
+        return self.told(user, before, {"factors": []})
+
+
+@change("user.sessions_revoked")
+class RevokeSessions(OnAccount, frozen=True, kw_only=True):
+    """End sessions of an account, by the ids of allauth's records of them."""
+
+    sessions: list[int]
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = self.account(scope)
+        found = UserSession.objects.filter(user=user, pk__in=self.sessions)
+        ended = end_sessions(scope, found)
+        if not ended:
+            raise NotFound("there is no such session; it may have ended by itself")
+        return self.told(user, {"sessions": ended}, {"sessions": 0})
+
+
+def end_sessions(scope: Scope, sessions: Any) -> int:
+    """Ends them in this transaction; how many there were."""
+    found = list(sessions)
+    for session in found:
+        SessionStore(session.session_key).delete()
+        scope.delete(session)
+    return len(found)

@@ -1,0 +1,38 @@
+"""What a session says of the person in it: who acts, and when they last proved a second factor."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.models import Authenticator
+from django.http import HttpRequest
+
+from audit.facts import Actor
+from flags.models import User
+
+# How allauth calls a proof by an authenticator app, a passkey or a recovery code.
+SECOND_FACTOR = "mfa"
+
+
+def actor_in(request: Any) -> Actor:
+    """The signed-in person of a page or of a call of the management API, as one who acts."""
+    user = request.user
+    assert isinstance(user, User), "nobody is signed in"
+    return replace(user.as_actor(), second_factor_at=second_factor_at(request, user))
+
+
+def second_factor_at(request: HttpRequest, user: User) -> datetime | None:
+    """When this session last saw a second factor of theirs; None for never."""
+    proofs = [
+        proof["at"]
+        for proof in get_authentication_records(request, user)
+        if proof["method"] == SECOND_FACTOR
+    ]
+    return datetime.fromtimestamp(max(proofs), UTC) if proofs else None
+
+
+def has_second_factor(user: int | str) -> bool:
+    """Whether the account of this id has an authenticator app or a passkey enrolled."""
+    factors = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    return bool(Authenticator.objects.filter(user_id=user, type__in=factors).exists())

@@ -1,0 +1,51 @@
+"""allauth's forms: a mail address will do for a username, and a code of an app is taken once."""
+
+from typing import Any
+
+from allauth.account.forms import LoginForm
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base import forms
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.core.cache import cache
+
+from flags.changes import FailSignIn, submit
+from flags.queries.sign_in import account_named
+from flags.sign_in.adapters import SYSTEM
+
+# allauth remembers a used code for one period; with a tolerance it is good for longer.
+GOOD_FOR_SECONDS = 30 * (2 * settings.MFA_TOTP_TOLERANCE + 1)
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """Takes the mail address of an account in the place of its username."""
+
+    def clean_login(self) -> str:
+        typed: str = super().clean_login()
+        account = account_named(typed)
+        return typed if account is None else account.get_username()
+
+
+class _Once:
+    user: Any
+    authenticator: Authenticator
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()  # type: ignore[misc]
+        if self.authenticator.type == Authenticator.Type.TOTP:
+            place = f"sign-in:used:{self.user.pk}:{code}"
+            if not cache.add(place, True, timeout=GOOD_FOR_SECONDS):
+                raise get_adapter().validation_error("incorrect_code")
+        return code
+
+    def _emit_authentication_failed(self, authenticator: Authenticator) -> None:
+        change = FailSignIn(username=self.user.get_username(), by=authenticator.type)
+        submit(change, actor=SYSTEM)
+
+
+class AuthenticateForm(_Once, forms.AuthenticateForm):  # type: ignore[misc]
+    pass
+
+
+class ReauthenticateForm(_Once, forms.ReauthenticateForm):  # type: ignore[misc]
+    pass

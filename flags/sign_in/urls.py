@@ -1,0 +1,50 @@
+"""Addresses of signing in. Their names are the ones allauth looks for."""
+
+from allauth.account import views as account
+from allauth.mfa.base import views as mfa
+from allauth.mfa.recovery_codes import views as codes
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as passkeys
+from django.urls import path
+from django.views.generic import RedirectView
+
+from flags.sign_in.views import SignInPage
+
+FACTORS = RedirectView.as_view(pattern_name="signing-in")
+
+urlpatterns = [
+    path("sign-in", SignInPage.as_view(), name="account_login"),
+    path("sign-in/passkey", passkeys.login_webauthn, name="mfa_login_webauthn"),
+    path("sign-in/second-factor", mfa.authenticate, name="mfa_authenticate"),
+    path("sign-in/inactive", account.account_inactive, name="account_inactive"),
+    path("sign-out", account.logout, name="account_logout"),
+    # The Django admin has no way in or out of its own.
+    path("admin/logout/", account.logout),
+    path("admin/password_change/", FACTORS),
+    path("account/confirm/password", account.reauthenticate, name="account_reauthenticate"),
+    path("account/confirm/code", mfa.reauthenticate, name="mfa_reauthenticate"),
+    path(
+        "account/confirm/passkey",
+        passkeys.reauthenticate_webauthn,
+        name="mfa_reauthenticate_webauthn",
+    ),
+    # After each change to a factor allauth leads to lists of its own: the page on signing in is that list.
+    path("account/factors", FACTORS, name="mfa_index"),
+    path("account/passkeys", FACTORS, name="mfa_list_webauthn"),
+    path("account/app/enrol", totp.activate_totp, name="mfa_activate_totp"),
+    path("account/app/remove", totp.deactivate_totp, name="mfa_deactivate_totp"),
+    path("account/passkeys/add", passkeys.add_webauthn, name="mfa_add_webauthn"),
+    path("account/passkeys/<int:pk>/rename", passkeys.edit_webauthn, name="mfa_edit_webauthn"),
+    path("account/passkeys/<int:pk>/remove", passkeys.remove_webauthn, name="mfa_remove_webauthn"),
+    path("account/recovery-codes", codes.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        "account/recovery-codes/new",
+        codes.generate_recovery_codes,
+        name="mfa_generate_recovery_codes",
+    ),
+    path(
+        "account/recovery-codes/download",
+        codes.download_recovery_codes,
+        name="mfa_download_recovery_codes",
+    ),
+]
