@@ -350,6 +350,26 @@ def _when_changed(old: Any, new: Any) -> list[str]:
     return _condition_changed("Condition", old, new)
 
 
+def _state_changed(old: Any, new: Any) -> list[str]:
+    return [f"Is {_spaced(new)}" + (f"; was {_spaced(old)}" if old else "")]
+
+
+def _behaviour_changed(old: Any, new: Any) -> list[str]:
+    return [f"For the behaviour {_value(new)[:12]}…"] if new else []
+
+
+def _bypass_changed(old: Any, new: Any) -> list[str]:
+    return [f"Without approval: {_quoted(new)}"] if new else []
+
+
+def _policies_changed(old: Any, new: Any) -> list[str]:
+    return ["The policies as they then were are in the JSON"] if new else []
+
+
+def _spaced(text: Any) -> str:
+    return str(text).replace("_", " ")
+
+
 def _approval_changed(old: Any, new: Any) -> list[str]:
     return _statement("Changes now require approval", "Changes no longer require approval")(
         old, new
@@ -659,6 +679,10 @@ MEMBERS: dict[str, Callable[[Any, Any], Sequence[str]]] = {
     ),
     "role": _role_changed,
     "environments": _exceptions_changed,
+    "state": _state_changed,
+    "behaviour": _behaviour_changed,
+    "bypass": _bypass_changed,
+    "policies": _policies_changed,
     "requires_approval": _approval_changed,
     "is_active": _statement("The account may sign in", "The account may no longer sign in"),
     "is_superuser": _statement("Became a site administrator", "Is no longer a site administrator"),

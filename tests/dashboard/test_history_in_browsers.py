@@ -236,3 +236,27 @@ def test_every_page_is_accessible_fits_and_complains_of_nothing(visit, furnished
 
     assert {path: faults for path, faults in found.items() if faults} == {}
     assert visitor.complaints == []
+
+
+def test_an_export_shows_how_far_it_is(visit, furnished):
+    page = visit("viewer").open("/p/shop/audit")
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="JSON Lines").click()
+
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == Event.objects.exclude(stream_id="site").count()
+    expect(page.get_by_text(f"{len(lines)} of {len(lines)} events, complete")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_everybody_can_use_the_audit(visit, furnished, width, scheme):
+    visitor = visit("owner", width=width, scheme=scheme)
+    page = visitor.open("/audit", live=False)
+
+    page.locator(".audit-row summary").first.click()
+    expect(page.locator(".json-lines").first).to_be_visible()
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.complaints == []
