@@ -1,6 +1,6 @@
 """Flags: created, edited, archived; what they are in every environment of their project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import structs
@@ -175,7 +175,10 @@ class EditFlag(Change, frozen=True, kw_only=True):
         return structs.replace(self.only_altered(effects), expected_revision=None)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
-        return [_back_to(effect.before, self.project, self.flag) for effect in _on_project(effects)]
+        return [
+            described_as(effect.before, project=self.project, flag=self.flag)
+            for effect in _on_project(effects)
+        ]
 
 
 @change("flag.archived")
@@ -260,10 +263,16 @@ def _on_project(effects: Sequence[Effect]) -> list[Effect]:
     return [effect for effect in effects if effect.environment is None]
 
 
-def _back_to(before: dict[str, Any], project: str, flag: str) -> EditFlag:
-    owner = User.objects.filter(pk=before["owner"]).first() if before["owner"] else None
+def described_as(
+    facts: Mapping[str, Any], *, project: str, flag: str, expected_revision: int | None = None
+) -> EditFlag:
+    """The change that makes what is said of a flag what these facts say: undo, restore.
+
+    An owner who has no account any more is left out.
+    """
+    owner = User.objects.filter(pk=facts["owner"]).first() if facts["owner"] else None
     kept = {
-        name: before[name]
+        name: facts[name]
         for name in (
             "name",
             "description",
@@ -275,5 +284,9 @@ def _back_to(before: dict[str, Any], project: str, flag: str) -> EditFlag:
         )
     }
     return EditFlag(
-        project=project, flag=flag, owner=owner.get_username() if owner else None, **kept
+        project=project,
+        flag=flag,
+        owner=owner.get_username() if owner else None,
+        expected_revision=expected_revision,
+        **kept,
     )

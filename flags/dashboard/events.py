@@ -49,6 +49,8 @@ class Place:
     version: int | None  # the flag's own, in that environment
     delivery: Travelled | None
     restore_address: str | None = None
+    # Whether it left a state that can be held against another.
+    is_comparable: bool = False
 
 
 @dataclass
@@ -63,6 +65,11 @@ class Block:
     @property
     def environments(self) -> list[Place]:
         return [place for place in self.places if place.environment is not None]
+
+    @property
+    def own_place(self) -> Place | None:
+        """The project's own event, where it says something too."""
+        return next((place for place in self.places if place.environment is None), None)
 
 
 @dataclass
@@ -134,6 +141,7 @@ class Telling:
                         version=(effect["after"] or {}).get("version"),
                         delivery=Travelled(delivery, event) if delivery else None,
                         restore_address=self.restore_address.get(event.pk),
+                        is_comparable="list" not in (effect["after"] or {"list": None}),
                     )
                 ],
             )

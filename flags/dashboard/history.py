@@ -1,6 +1,7 @@
 """What happened: the activity of a project, the history of a flag and of a segment, and going back."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from audit.models import Event
-from flags.changes import Change, DefineSegment, configured_as, submit
+from flags.changes import Change, DefineSegment, EditSegment, configured_as, submit
+from flags.changes.flags import described_as
+from flags.changes.flags import facts as flag_facts
+from flags.changes.segments import facts as segment_facts
 from flags.dashboard.events import Telling
 from flags.dashboard.flags import SwitchRow
 from flags.dashboard.review import asked_for
@@ -18,7 +22,7 @@ from flags.dashboard.shell import Shell, asked, project_page, status_of
 from flags.dashboard.undo import told_what_came
 from flags.differences import json_lines, sentences
 from flags.errors import ApprovalNeeded, FlagsiteError, StaleChange
-from flags.models import FlagConfiguration, Segment, SegmentDefinition
+from flags.models import Flag, FlagConfiguration, Segment, SegmentDefinition
 from flags.queries.flags import flag_row
 from flags.queries.history import (
     Filters,
@@ -93,6 +97,7 @@ def flag_history(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     if found is None and not context["submissions"]:
         raise Http404(f"there was never a flag {flag} in {shell.project.key}")
     context |= {
+        "compare_address": reverse("flag-compare", args=[shell.project.key, flag]),
         "flag_key": flag,
         "row": SwitchRow(found, shell) if found else None,
         "tab": "history",
@@ -114,7 +119,13 @@ def segment_history(request: HttpRequest, shell: Shell, segment: str) -> HttpRes
     context = _told_page(request, shell, streams, filters, restorable=found is not None)
     if found is None and not context["submissions"]:
         raise Http404(f"there was never a segment {segment} in {shell.project.key}")
-    context |= {"segment_key": segment, "segment": found, "tab": "history", "filters": filters}
+    context |= {
+        "compare_address": reverse("segment-compare", args=[shell.project.key, segment]),
+        "segment_key": segment,
+        "segment": found,
+        "tab": "history",
+        "filters": filters,
+    }
     if _wants_entries_alone(request):
         return render(request, "dashboard/parts/_history_entries.html", context)
     return render(request, "dashboard/history/segment.html", context)
@@ -178,6 +189,7 @@ def restore_flag(request: HttpRequest, shell: Shell, flag: str, event: UUID) -> 
         expected_version=_expected(request, configuration.version),
     )
     now = flag_entry(configuration.flag, configuration)
+    earlier = _described_then(shell, event, flag, configuration.flag)
     return _restore(
         request,
         shell,
@@ -192,8 +204,25 @@ def restore_flag(request: HttpRequest, shell: Shell, flag: str, event: UUID) -> 
             "event_id": event,
             "back": reverse("flag-history", args=[shell.project.key, flag]),
             "version": then.get("version"),
+            "earlier": earlier,
         },
     )
+
+
+def _described_then(shell: Shell, event: UUID, key: str, flag: Flag) -> str | None:
+    """Where the variations of that time can be brought back; None where they are those of now."""
+    streams = streams_of(shell.project)
+    found = _event(streams, event)
+    filters = Filters(
+        stream=shell.project.stream_key,
+        subject=f"flag:{key}",
+        until=found.at + timedelta(microseconds=1),
+    )
+    for one in events_in(streams, filters, limit=1).events:
+        then = effects_on(one, f"flag:{key}")[-1]["after"]
+        if then is not None and then.get("variations") != flag.variations:
+            return reverse("flag-restore-facts", args=[shell.project.key, key, one.pk])
+    return None
 
 
 @require_http_methods(["GET", "POST"])
@@ -234,6 +263,70 @@ def restore_segment(request: HttpRequest, shell: Shell, segment: str, event: UUI
     )
 
 
+@require_http_methods(["GET", "POST"])
+@project_page("flags")
+def restore_flag_facts(request: HttpRequest, shell: Shell, flag: str, event: UUID) -> HttpResponse:
+    """Make a flag's name, tags, variations and the like what an event left them as."""
+    then = _facts_left_by(shell, event, f"flag:{flag}")
+    found = Flag.objects.filter(project=shell.project, key=flag).first()
+    if found is None:
+        raise Http404(f"there is no flag {flag} any more")
+    change = described_as(
+        then,
+        project=shell.project.key,
+        flag=flag,
+        expected_revision=_expected(request, found.revision),
+    )
+    now = flag_facts(found)
+    return _restore(
+        request,
+        shell,
+        change,
+        now=now,
+        # Archiving is no matter of description, and a type is for ever.
+        then={**then, "is_archived": now["is_archived"], "type": now["type"]},
+        expected=found.revision,
+        context={
+            "noun": "flag",
+            "subject_key": flag,
+            "event_id": event,
+            "back": reverse("flag-history", args=[shell.project.key, flag]),
+        },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@project_page("segments")
+def restore_segment_facts(
+    request: HttpRequest, shell: Shell, segment: str, event: UUID
+) -> HttpResponse:
+    """Make a segment's name, description and tags what an event left them as."""
+    then = _facts_left_by(shell, event, f"segment:{segment}")
+    found = Segment.objects.filter(project=shell.project, key=segment).first()
+    if found is None:
+        raise Http404(f"there is no segment {segment} any more")
+    change = EditSegment(
+        project=shell.project.key,
+        segment=segment,
+        expected_revision=_expected(request, found.revision),
+        **then,
+    )
+    return _restore(
+        request,
+        shell,
+        change,
+        now=segment_facts(found),
+        then=then,
+        expected=found.revision,
+        context={
+            "noun": "segment",
+            "subject_key": segment,
+            "event_id": event,
+            "back": reverse("segment-history", args=[shell.project.key, segment]),
+        },
+    )
+
+
 # What a flag's entry holds that belongs to the flag and not to its configuration.
 FIXED_MEMBERS = {"key", "type", "version", "variations", "client_visible"}
 
@@ -262,7 +355,10 @@ def _restore(
     else:
         if wants_it_done:
             back = redirect(context["back"])
-            text = f"{context['subject_key']} is as it was, in {context['environment'].name}"
+            where = context.get("environment")
+            text = f"{context['subject_key']} is as it was" + (
+                f", in {where.name}" if where else ""
+            )
             return told_what_came(request, back, shell, change, outcome, text)
     return render(
         request,
@@ -337,15 +433,29 @@ def _restore_addresses(
     seen: set[str] = set()
     for one in events:
         environment = streams.environment(one)
-        if environment is None or environment.is_removed or environment.key not in open_to_change:
-            continue
+        is_open = (
+            environment.key in open_to_change and not environment.is_removed
+            if environment
+            else shell.may_edit
+        )
         states = [effect["after"] for effect in effects_on(one, filters.subject)]
-        if not states or states[-1] is None or "list" in states[-1]:
+        if not is_open or not states or states[-1] is None or "list" in states[-1]:
             continue
         if not newest_first or one.stream_id in seen:
-            addresses[one.pk] = reverse(f"{noun}-restore", args=[shell.project.key, key, one.pk])
+            view = f"{noun}-restore" if environment else f"{noun}-restore-facts"
+            addresses[one.pk] = reverse(view, args=[shell.project.key, key, one.pk])
         seen.add(one.stream_id)
     return addresses
+
+
+def _facts_left_by(shell: Shell, event: UUID, subject: str) -> dict[str, Any]:
+    """What the project's own event left the subject described as."""
+    found = _event(streams_of(shell.project), event)
+    states = [effect["after"] for effect in effects_on(found, subject)]
+    if found.stream_id != shell.project.stream_key or not states or states[-1] is None:
+        raise Http404(f"event {event} holds no description of {subject} to go back to")
+    facts: dict[str, Any] = states[-1]
+    return facts
 
 
 def _state_left_by(shell: Shell, event: UUID, subject: str, member: str) -> tuple[Entry, str]:

@@ -5,6 +5,7 @@ from django.urls import path
 from flags.dashboard import (
     account,
     audit,
+    compare,
     connect,
     flag,
     flags,
@@ -67,6 +68,14 @@ urlpatterns = [
     path(
         "p/<str:project>/audit.jsonl", audit.export_project, {"form": "jsonl"}, name="export-jsonl"
     ),
+    path("p/<str:project>/compare", compare.environments, name="compare"),
+    path("p/<str:project>/compare/instants", compare.instants, name="compare-instants"),
+    path("p/<str:project>/flags/<str:flag>/compare", compare.flag_versions, name="flag-compare"),
+    path(
+        "p/<str:project>/segments/<str:segment>/compare",
+        compare.segment_versions,
+        name="segment-compare",
+    ),
     path("p/<str:project>/activity", history.activity, name="activity"),
     path("p/<str:project>/activity/<uuid:event>", history.event, name="event"),
     path("p/<str:project>/activity/<uuid:event>/json", history.event_json, name="event-json"),
@@ -77,6 +86,11 @@ urlpatterns = [
         name="flag-restore",
     ),
     path(
+        "p/<str:project>/flags/<str:flag>/history/<uuid:event>/describe",
+        history.restore_flag_facts,
+        name="flag-restore-facts",
+    ),
+    path(
         "p/<str:project>/segments/<str:segment>/history",
         history.segment_history,
         name="segment-history",
@@ -85,6 +99,11 @@ urlpatterns = [
         "p/<str:project>/segments/<str:segment>/history/<uuid:event>/restore",
         history.restore_segment,
         name="segment-restore",
+    ),
+    path(
+        "p/<str:project>/segments/<str:segment>/history/<uuid:event>/describe",
+        history.restore_segment_facts,
+        name="segment-restore-facts",
     ),
     path("p/<str:project>/settings", settings.project_settings, name="project-settings"),
     path("p/<str:project>/settings/members", settings.members, name="members"),
