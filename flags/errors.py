@@ -2,6 +2,7 @@
 
 FlagsiteError
 ├── Denied            the actor may not do this                                  403
+│   └── SecondFactorNeeded  … before they have proved a second factor afresh
 ├── ApprovalNeeded    an environment touched accepts only approved changes       403
 ├── NotFound          the project, environment, flag … does not exist            404
 ├── Conflict          what is there forbids it                                   409
@@ -25,6 +26,10 @@ class FlagsiteError(Exception):
 
 class Denied(FlagsiteError):
     """The actor may not do this."""
+
+
+class SecondFactorNeeded(Denied):
+    """The actor may do this once they have proved their second factor afresh."""
 
 
 class ApprovalNeeded(FlagsiteError):

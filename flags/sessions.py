@@ -6,9 +6,11 @@ from typing import Any
 
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.http import HttpRequest
 
 from audit.facts import Actor
+from flags.errors import Denied, SecondFactorNeeded
 from flags.models import User
 
 # How allauth calls a proof by an authenticator app, a passkey or a recovery code.
@@ -36,3 +38,28 @@ def has_second_factor(user: int | str) -> bool:
     """Whether the account of this id has an authenticator app or a passkey enrolled."""
     factors = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return bool(Authenticator.objects.filter(user_id=user, type__in=factors).exists())
+
+
+def require_fresh_second_factor(actor: Actor, *, now: datetime) -> None:
+    """Raises SecondFactorNeeded unless it was proved in the last minutes; of who has none, nothing
+    is asked, unless the site requires one.
+
+    A token proves nothing about who holds it: with the account's second factor it is refused.
+    """
+    if actor.kind != "person":
+        return
+    if not has_second_factor(actor.id):
+        if settings.REQUIRE_SECOND_FACTOR:
+            raise Denied(f"this needs a second factor, and {actor.name} has none enrolled")
+        return
+    if actor.token is not None:
+        raise Denied(
+            f"{actor.name} has a second factor, which a token cannot prove: do this signed in"
+        )
+    proved = actor.second_factor_at
+    if proved is None or now - proved > settings.SECOND_FACTOR_FRESH:
+        minutes = settings.SECOND_FACTOR_FRESH.total_seconds() / 60
+        raise SecondFactorNeeded(
+            f"this needs your second factor, proved in the last {minutes:.0f} minutes: "
+            "confirm at /account/confirm/code or /account/confirm/passkey, then do it again"
+        )

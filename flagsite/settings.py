@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "flags.sign_in.required.RequiredSecondFactor",
 ]
 ROOT_URLCONF = "flagsite.urls"
 ASGI_APPLICATION = "flagsite.asgi.application"
@@ -122,6 +123,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# People without a second factor are led to enrol one before anything else.
+REQUIRE_SECOND_FACTOR = env.flag("FLAGSITE_REQUIRE_SECOND_FACTOR", default=False)
 AUTH_USER_MODEL = "flags.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "account_login"

@@ -16,6 +16,7 @@ from flags.access import Action
 from flags.changes import Change, Outcome, submit
 from flags.errors import ApprovalNeeded, FlagsiteError, Invalid
 from flags.models import User
+from flags.sessions import actor_in
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -264,7 +265,7 @@ def may(request: HttpRequest) -> bool:
 
 def actor_of(request: HttpRequest) -> Actor:
     assert isinstance(request.user, User), "the admin site lets nobody else in"
-    return request.user.as_actor()
+    return actor_in(request)
 
 
 def waits(request: HttpRequest, row: Any, outcome: Outcome) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from allauth.core.exceptions import ReauthenticationRequired
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -33,7 +34,7 @@ from flags.dashboard.events import NOUNS
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told
 from flags.differences import Line, json_lines, sentences
-from flags.errors import FlagsiteError, Invalid
+from flags.errors import FlagsiteError, Invalid, SecondFactorNeeded
 from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, Verdict
 from flags.queries.requests import (
     all_requests,
@@ -268,6 +269,9 @@ def _done(
     """Submit and go back to the request; what is refused is said on it, and what was typed stays."""
     try:
         submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except SecondFactorNeeded as error:
+        # allauth asks for it and then sends the same form again.
+        raise ReauthenticationRequired from error
     except FlagsiteError as error:
         return _page(request, shell, _opened(shell, number), error=error)
     return told(request, redirect("request", project=shell.project.key, number=number), text)

@@ -29,6 +29,7 @@ from flags.errors import (
 )
 from flags.models import Environment, Project
 from flags.queries.requests import Draft, drafts_of, waiting_for
+from flags.sessions import actor_in
 
 STATUS = {
     Denied: 403,
@@ -132,7 +133,7 @@ def site_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
     """Raises Http404 for a project that is not there, or not for this person to see."""
-    actor = request.user.as_actor()  # type: ignore[union-attr]
+    actor = actor_in(request)
     projects = access.visible_projects(actor)
     project = next((project for project in projects if project.key == key), None)
     if project is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.hashers import make_password
@@ -41,6 +42,7 @@ def signing_in(request: HttpRequest) -> HttpResponse:
             return told(request, redirect("signing-in"), "Your password is changed")
     context = {
         "factors": factors_of(user),
+        "required": settings.REQUIRE_SECOND_FACTOR,
         "sessions": [(row, browser_named(row.user_agent)) for row in sessions_of(user)],
         "problems": by_field(error, {"current", "password", "again"}),
         "tab": "signing-in",

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from audit.facts import Actor
 from flags.models import ApiToken, User
 from flags.models.secrets import hash_of
+from flags.sessions import actor_in
 
 SCHEME = "Bearer"
 # How often a token's last use is written: often enough to find unused tokens, seldom enough to be
@@ -49,9 +50,9 @@ class ApiTokenAuthentication(BaseAuthentication):
 
 def actor_of(request: Request) -> Actor:
     """The person who asks, limited to the token's scopes when a token speaks for them."""
-    actor: Actor = request.user.as_actor()
     if not isinstance(request.auth, ApiToken):
-        return actor
+        return actor_in(request)
+    actor: Actor = request.user.as_actor()
     return Actor(
         kind=actor.kind,
         id=actor.id,

@@ -23,6 +23,7 @@ from flags.errors import (
     InUse,
     Invalid,
     NotFound,
+    SecondFactorNeeded,
     StaleChange,
 )
 
@@ -33,6 +34,7 @@ TYPE_PREFIX = "urn:flagsite:problem:"
 # The first class that an error is an instance of says its status and the last part of its type.
 _STATUS: list[tuple[type[FlagsiteError], int, str]] = [
     (ApprovalNeeded, 403, "approval-needed"),
+    (SecondFactorNeeded, 403, "second-factor-needed"),
     (Denied, 403, "denied"),
     (NotFound, 404, "not-found"),
     (AlreadyExists, 409, "already-exists"),

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from flags import approval
+from flags import approval, sessions
 from flags.access import Action
 from flags.changes import rights
 from flags.changes.base import Effect, Scope, change
@@ -18,7 +18,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
     """Do what a request asks for, all or nothing, if its approvals hold for what that is now.
 
     `bypass_reason` applies without approval in an emergency: who may, and that it is reviewed
-    afterwards, is on record.
+    afterwards, is on record. Who has a second factor proves it afresh.
     """
 
     bypass_reason: str = ""
@@ -103,3 +103,4 @@ def _require_bypass(scope: Scope, standing: Standing) -> None:
         scope.rights.require(Action.BYPASS)
     for demand in standing.demands:
         scope.rights.require(Action.BYPASS, scope.environment(demand.environment))
+    sessions.require_fresh_second_factor(scope.actor, now=scope.now)
