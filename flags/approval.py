@@ -72,11 +72,66 @@ def demands(
     for key, policy in guarded.items():
         because = list(_loosened(key, effects))
         altering = [effect for effect in effects if effect.environment == key]
+        altering += _planned(key, effects)
+        because += _lengthened(key, effects)
         if altering:
             because += _reasons(policy, environments[key], altering)
         if because:
             asked.append(Demand(key, policy, because))
     return asked
+
+
+def _planned(key: str, effects: Sequence[Effect]) -> Iterator[Effect]:
+    """What ramps would come to that begin, go on after they were held, or go on before their time.
+
+    A plan is asked about as a whole: in steps small enough for every condition it would otherwise
+    go past them all.
+    """
+    for effect in effects:
+        if not effect.subject.startswith("ramp:") or effect.after is None:
+            continue
+        plan, before = effect.after["plan"], effect.before
+        goes_on = effect.after["state"] in ("running", "awaiting_approval", "finished")
+        begins = before is None or (before["state"] == "held" and goes_on)
+        if plan["environment"] == key and (begins or effect.after["step"] > before["step"]):
+            yield _whole_ramp(plan)
+
+
+def _whole_ramp(plan: Mapping[str, Any]) -> Effect:
+    most = plan["steps"][-1]["share"]
+    there, then = (
+        _entry_serving(plan["place"], serve)
+        for serve in (
+            plan["was"]["serve"],
+            {"split": {"shares": [[plan["variation"], most], [plan["base"], 100_000 - most]]}},
+        )
+    )
+    return Effect(
+        "ramp.planned", f"flag:{plan['flag']}", there, then, environment=plan["environment"]
+    )
+
+
+def _entry_serving(place: str, serve: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a flag's entry as conditions look at."""
+    if place == "fallthrough":
+        return {"enabled": True, "fallthrough": serve, "rules": []}
+    return {
+        "enabled": True,
+        "fallthrough": {"variation": ""},
+        "rules": [{"id": place, "serve": serve}],
+    }
+
+
+def _lengthened(key: str, effects: Sequence[Effect]) -> Iterator[str]:
+    for effect in effects:
+        if not effect.subject.startswith("lease:") or effect.before is None:
+            continue
+        if key not in effect.before["agreed"]:
+            continue
+        if effect.after["state"] == "kept":
+            yield "what was approved for a time would stay for good"
+        elif effect.after["ends_at"] != effect.before["ends_at"]:
+            yield "what was approved for a time would end at another instant"
 
 
 def _loosened(key: str, effects: Sequence[Effect]) -> Iterator[str]:
@@ -91,7 +146,7 @@ def _loosened(key: str, effects: Sequence[Effect]) -> Iterator[str]:
 
 
 def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
-    """A hash of what would be evaluated or guarded before and after, versions aside, and the terms.
+    """A hash of what would be evaluated, guarded or planned, versions aside, and the terms.
 
     A verdict is bound to it: whatever moves it, an edit, a rebase or another schedule, makes the
     verdict stale.
@@ -106,7 +161,27 @@ def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
         for effect in effects
         if effect.environment is not None or _is_of_a_guard(effect)
     ]
+    what += [_plan_of(effect) for effect in effects if _is_of_a_release(effect)]
     return sha256(canonical_bytes([sorted(what, key=canonical_bytes), *terms]))
+
+
+def _is_of_a_release(effect: Effect) -> bool:
+    return effect.subject.startswith(("ramp:", "lease:"))
+
+
+def _plan_of(effect: Effect) -> list[Any]:
+    """A ramp or lease by its plan, without its instants; a new one without its number too.
+
+    It gets both when it begins, so they are others at every rehearsal.
+    """
+    noun = effect.subject.partition(":")[0]
+    return [
+        None,
+        noun if effect.before is None else effect.subject,
+        effect.kind,
+        effect.before and effect.before["plan"],
+        effect.after["plan"],
+    ]
 
 
 def _is_of_a_guard(effect: Effect) -> bool:

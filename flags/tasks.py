@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from flags.changes import due
+from flags.changes.releases import clock
 
 
 @shared_task
@@ -14,3 +15,8 @@ def sweep_requests() -> int:
     now = timezone.now()
     # A sweep may have been missed while no worker was up; looking twice does no harm.
     return due.sweep(now=now, since=now - max(settings.REQUEST_SWEEP * 5, timedelta(minutes=5)))
+
+
+@shared_task
+def sweep_releases() -> int:
+    return clock.sweep(now=timezone.now())

@@ -195,6 +195,8 @@ EVENT_SUBSCRIBERS = {
 OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
 # How often requests are looked at: what is due is applied, what nobody answered expires.
 REQUEST_SWEEP = env.seconds("FLAGSITE_REQUEST_SWEEP_SECONDS", 2)
+# How often the clock looks for steps of ramps and ends of leases that are due.
+RELEASE_SWEEP = env.seconds("FLAGSITE_RELEASE_SWEEP_SECONDS", 2)
 # How long a save may wait for a row that another save holds, before it answers 503.
 LOCK_TIMEOUT = env.seconds("FLAGSITE_LOCK_TIMEOUT_SECONDS", 2)
 # How often every process compares what it holds with the database, so that a lost hint costs
@@ -242,7 +244,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "flags.tasks.sweep_requests",
         "schedule": REQUEST_SWEEP,
         "options": {"queue": "default", "expires": REQUEST_SWEEP.total_seconds() * 2},
-    }
+    },
+    "sweep-releases": {
+        "task": "flags.tasks.sweep_releases",
+        "schedule": RELEASE_SWEEP,
+        "options": {"queue": "default", "expires": RELEASE_SWEEP.total_seconds() * 2},
+    },
 }
 
 # --- Channels --------------------------------------------------------------------------------

@@ -8,9 +8,29 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from flags.admin import flags, keys, log, people, projects, requests, segments, sign_in
+from flags.admin import (
+    flags,
+    keys,
+    log,
+    people,
+    projects,
+    releases,
+    requests,
+    segments,
+    sign_in,
+)
 
-__all__ = ["flags", "keys", "log", "people", "projects", "requests", "segments", "sign_in"]
+__all__ = [
+    "flags",
+    "keys",
+    "log",
+    "people",
+    "projects",
+    "releases",
+    "requests",
+    "segments",
+    "sign_in",
+]
 
 # Groups and their permissions mean nothing here: flags/access.py answers every question.
 admin.site.unregister(Group)

@@ -37,6 +37,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     needs: ClassVar[Action] = Action.EDIT
     # Whether it may wait in a request: secrets and requests themselves may not.
     can_wait: ClassVar[bool] = True
+    # Whether it is submitted by itself: what lets it through must let nothing through beside it.
+    is_alone: ClassVar[bool] = False
     # Changes to the site itself (creating a project, an account) are judged without a project.
     on_site: ClassVar[bool] = False
 
@@ -163,6 +165,12 @@ class Scope:
 
     def user(self, username: str) -> User:
         return _found(User.objects.filter(username=username), f"account {username}")
+
+    def person(self) -> User | None:
+        """Who acts, where that is a person."""
+        return (
+            User.objects.filter(pk=self.actor.id).first() if self.actor.kind == "person" else None
+        )
 
     def configurations(self, flag: Flag) -> list[FlagConfiguration]:
         """The flag's configuration in each touched environment, in the environments' order."""

@@ -27,7 +27,7 @@ class SwitchFlag(Change, frozen=True, kw_only=True):
         return (self.environment,)
 
     def perform(self, scope: Scope) -> list[Effect]:
-        flag, configuration = _found(scope, self.environment, self.flag)
+        flag, configuration = configuration_in(scope, self.environment, self.flag)
         if self.was is not None and configuration.enabled != self.was:
             raise StaleChange(
                 f"{flag.key} is already {'on' if configuration.enabled else 'off'} in {self.environment}"
@@ -76,7 +76,7 @@ class ConfigureFlag(Change, frozen=True, kw_only=True):
         return (self.environment,)
 
     def perform(self, scope: Scope) -> list[Effect]:
-        flag, configuration = _found(scope, self.environment, self.flag)
+        flag, configuration = configuration_in(scope, self.environment, self.flag)
         if self.expected_version is not None and configuration.version != self.expected_version:
             raise StaleChange(
                 f"{flag.key} is at version {configuration.version} in {self.environment}, "
@@ -140,7 +140,8 @@ def configured_as(
     )
 
 
-def _found(scope: Scope, environment: str, key: str) -> tuple[Flag, FlagConfiguration]:
+def configuration_in(scope: Scope, environment: str, key: str) -> tuple[Flag, FlagConfiguration]:
+    """The flag and what it does there; raises NotFound, and Conflict for an archived flag."""
     flag = scope.flag(key)
     if flag.is_archived:
         raise Conflict(f"flag {key} is archived; restore it before changing what it serves")

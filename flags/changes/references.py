@@ -12,6 +12,7 @@ from flagengine import Problem
 from flags.changes.base import Scope
 from flags.errors import InUse, Invalid
 from flags.models import Environment, Flag, FlagConfiguration, Segment, SegmentDefinition
+from flags.queries.releases import ramp_under_way
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
 
@@ -46,6 +47,10 @@ def _refuse_removing_what_is_needed(environment: Environment, effects: Sequence[
             if kind == "flag":
                 _refuse_removing_required_variations(environment, key, effect)
             continue
+        if kind == "flag" and (ramp := ramp_under_way(environment, key)):
+            raise InUse(
+                f"flag {key} is ramping in {environment.key}; roll ramp {ramp.number} back, or stop it"
+            )
         if kind == "flag" and (users := flags_requiring(environment, key)):
             raise InUse(f"flag {key} is a prerequisite of {_some(users)} in {environment.key}")
         if kind == "segment":

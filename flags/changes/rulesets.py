@@ -60,7 +60,7 @@ def settle(
     return effects
 
 
-def same(new: Entry, old: Entry) -> bool:
+def same(new: Any, old: Any) -> bool:
     """Whether a ruleset would be written alike: 1, 1.0 and true differ, the order of members is nothing."""
     return json.dumps(new, sort_keys=True) == json.dumps(old, sort_keys=True)
 

@@ -124,7 +124,7 @@ class DefineSegment(Change, frozen=True, kw_only=True):
         return (self.environment,)
 
     def perform(self, scope: Scope) -> list[Effect]:
-        segment, definition = _found(scope, self.environment, self.segment)
+        segment, definition = definition_in(scope, self.environment, self.segment)
         if self.expected_version is not None and definition.version != self.expected_version:
             raise StaleChange(
                 f"segment {segment.key} is at version {definition.version} in {self.environment}, "
@@ -172,7 +172,7 @@ class ChangeSegmentIds(Change, frozen=True, kw_only=True):
         return (self.environment,)
 
     def perform(self, scope: Scope) -> list[Effect]:
-        segment, definition = _found(scope, self.environment, self.segment)
+        segment, definition = definition_in(scope, self.environment, self.segment)
         self._refuse_what_is_no_id()
         there = definition.listed_ids.filter(list=self.id_list, by=self.by)
         removed = sorted(_listed(there, self.remove))
@@ -255,7 +255,8 @@ class DeleteSegment(Change, frozen=True, kw_only=True):
         return None
 
 
-def _found(scope: Scope, environment: str, key: str) -> tuple[Segment, SegmentDefinition]:
+def definition_in(scope: Scope, environment: str, key: str) -> tuple[Segment, SegmentDefinition]:
+    """The segment and what it is there; raises NotFound."""
     segment = scope.segment(key)
     definition = segment.definitions.filter(environment=scope.environment(environment)).first()
     if definition is None:

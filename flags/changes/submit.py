@@ -7,7 +7,7 @@ from django.utils import timezone
 from audit.facts import Actor
 from flags.changes.apply import Outcome, apply
 from flags.changes.base import Change, refuse_what_no_text_may_hold
-from flags.changes.requests import OnRequest, OpenRequest
+from flags.changes.requests import OpenRequest
 from flags.errors import ApprovalNeeded, Invalid
 
 __all__ = ["Outcome", "submit"]
@@ -35,9 +35,8 @@ def submit(
         raise Invalid.at("project", f"expected changes to one project, got {projects}")
     if len({change.on_site for change in changes}) != 1:
         raise Invalid.at("", "changes to the site and to a project cannot be submitted together")
-    if len(changes) > 1 and any(isinstance(change, OnRequest) for change in changes):
-        # The approval that a request brings is for what it does, and for nothing beside it.
-        raise Invalid.at("", "what is done to a request is submitted by itself")
+    if len(changes) > 1 and (alone := [change.kind for change in changes if change.is_alone]):
+        raise Invalid.at("", f"{alone[0]} is submitted by itself")
     refuse_what_no_text_may_hold(reason, "reason")
     for change in changes:
         refuse_what_no_text_may_hold(change.as_json())

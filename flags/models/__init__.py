@@ -5,6 +5,15 @@ from flags.models.environments import Environment, EnvironmentRole
 from flags.models.flags import Flag, FlagConfiguration
 from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
+from flags.models.releases import (
+    UNDER_WAY,
+    Lease,
+    LeaseState,
+    Ramp,
+    RampState,
+    RampTemplate,
+    StepApproval,
+)
 from flags.models.requests import OPEN, REVIEWED, Comment, Request, State, Verdict
 from flags.models.secrets import ApiToken, SdkKey
 from flags.models.segments import Segment, SegmentDefinition, SegmentId, SegmentIdBatch
@@ -13,6 +22,7 @@ from flags.models.users import User
 __all__ = [
     "OPEN",
     "REVIEWED",
+    "UNDER_WAY",
     "ApiToken",
     "Comment",
     "Delivery",
@@ -21,9 +31,14 @@ __all__ = [
     "Flag",
     "FlagConfiguration",
     "Instance",
+    "Lease",
+    "LeaseState",
     "Membership",
     "Policy",
     "Project",
+    "Ramp",
+    "RampState",
+    "RampTemplate",
     "Request",
     "Role",
     "SdkKey",
@@ -32,6 +47,7 @@ __all__ = [
     "SegmentId",
     "SegmentIdBatch",
     "State",
+    "StepApproval",
     "Team",
     "User",
     "Verdict",

@@ -28,7 +28,17 @@ IRREVERSIBLE = {
     "api_token.revoked",
     "environment.deleted",
     "flag.deleted",
+    "lease.ended",
+    "lease.extended",
+    "lease.held",
+    "lease.kept",
     "project.created",
+    "ramp.advanced",
+    "ramp.approved",
+    "ramp.held",
+    "ramp.rolled_back",
+    "ramp.skipped",
+    "ramp.stopped",
     "request.applied",
     "request.bypass_reviewed",
     "request.closed",
@@ -259,6 +269,18 @@ def subjects_of(row: Model) -> set[str]:
             return {f"request:{row.number}"}
         case "Verdict" | "Comment":
             return {f"request:{row.request.number}"}
+        case "Ramp":
+            return {
+                f"ramp:{row.number}",
+                f"flag:{row.flag.key}",
+                f"environment:{row.environment.key}",
+            }
+        case "StepApproval":
+            return {f"ramp:{row.ramp.number}", f"environment:{row.ramp.environment.key}"}
+        case "Lease":
+            return {f"lease:{row.number}"}
+        case "RampTemplate":
+            return {f"ramp_template:{row.key}"}
         case "Policy":
             return {f"policy:{row.environment.key}"}
         case "User":

@@ -1,17 +1,21 @@
 """A project with something of everything, and an example of every registered change made in it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.db import transaction
+from django.utils import timezone
 
 from audit.facts import Actor
 from flags.changes import (
     AddFactor,
+    AdvanceRamp,
     ApplyRequest,
+    ApproveRampStep,
     ArchiveFlag,
     Change,
     ChangePassword,
@@ -37,25 +41,39 @@ from flags.changes import (
     EditRequest,
     EditSegment,
     EditUser,
+    EndLease,
+    ExtendLease,
     FailSignIn,
+    GrantLease,
+    HoldLease,
+    HoldRamp,
+    KeepLease,
     OpenRequest,
+    PauseRamp,
     RebaseRequest,
     RemoveFactor,
     RemoveMember,
+    RemoveRampTemplate,
     RemoveTeam,
     ResetFactors,
     RestoreFlag,
+    ResumeRamp,
     ReviewBypass,
     ReviewRequest,
     RevokeApiToken,
     RevokeSdkKey,
     RevokeSessions,
+    RollBackRamp,
     SetMember,
     SetPolicy,
+    SetRampTemplate,
     SetTeam,
     SettleRequest,
     SignIn,
     SignOut,
+    SkipRampStep,
+    StartRamp,
+    StopRamp,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
@@ -138,6 +156,33 @@ REQUESTS: list[tuple[str | None, Change]] = [
 
 # What the viewer is signed in with and at: rows of allauth's, which no change makes.
 SESSION = 4_711
+PRODUCTION: dict[str, Any] = {**SHOP, "environment": "production"}
+DAY = {"hold": {"seconds": 24 * 60 * 60}}
+APPROVAL = {"hold": {"approval": True}}
+LEND = SwitchFlag(**PRODUCTION, flag="offer", on=True).as_json()
+
+# Begun two days ago: ramp 1 has a step that is due, 2 waits for approval, 3 is paused, 4 is held;
+# lease 1 is past its end.
+RELEASES: list[Change] = [
+    *(CreateFlag(**SHOP, key=key) for key in ("banner", "search", "cart", "menu", "offer")),
+    SetRampTemplate(**SHOP, key="careful", steps=[{"share": 1_000, **APPROVAL}, {"share": 50_000}]),
+    StartRamp(
+        **PRODUCTION,
+        flag="banner",
+        variation="on",
+        steps=[{"share": 1_000, **DAY}, {"share": 25_000, **APPROVAL}, {"share": 100_000}],
+    ),
+    StartRamp(**PRODUCTION, flag="search", variation="on", template="careful"),
+    StartRamp(**PRODUCTION, flag="cart", variation="on"),
+    StartRamp(**PRODUCTION, flag="menu", variation="on"),
+    GrantLease(**SHOP, changes=[LEND], seconds=3_600),
+]
+ON_RAMPS: list[Change] = [
+    PauseRamp(**SHOP, ramp=3),
+    HoldRamp(**SHOP, ramp=4, why="Somebody changed it"),
+]
+
+LATER = timezone.now().replace(microsecond=0) + timedelta(days=30)
 
 EXAMPLES: list[Change] = [
     CreateProject(project="other", name="Other"),
@@ -216,6 +261,32 @@ EXAMPLES: list[Change] = [
     RemoveFactor(username="viewer", factor="webauthn"),
     ResetFactors(username="viewer"),
     RevokeSessions(username="viewer", sessions=[SESSION]),
+    SetRampTemplate(
+        **SHOP, key="bold", name="Bold", steps=[{"share": 50_000, **DAY}, {"share": 100_000}]
+    ),
+    RemoveRampTemplate(**SHOP, key="careful"),
+    StartRamp(**STAGING, flag="checkout", variation="on"),
+    StartRamp(
+        **STAGING,
+        flag="colour",
+        place="r1",
+        variation="green",
+        steps=[{"share": 10_000, **APPROVAL}, {"share": 20_000}],
+    ),
+    AdvanceRamp(**SHOP, ramp=1),
+    ApproveRampStep(**SHOP, ramp=2),
+    PauseRamp(**SHOP, ramp=1),
+    ResumeRamp(**SHOP, ramp=3),
+    ResumeRamp(**SHOP, ramp=4),
+    SkipRampStep(**SHOP, ramp=1, step=0),
+    RollBackRamp(**SHOP, ramp=2),
+    StopRamp(**SHOP, ramp=4),
+    HoldRamp(**SHOP, ramp=1, why="Somebody changed it"),
+    GrantLease(**SHOP, changes=[SWITCH], seconds=3_600),
+    EndLease(**SHOP, lease=1),
+    ExtendLease(**SHOP, lease=1, ends_at=LATER),
+    KeepLease(**SHOP, lease=1),
+    HoldLease(**SHOP, lease=1, why="Somebody changed it"),
 ]
 PERSONAL = {
     "request.drafted": "editor",
@@ -223,6 +294,7 @@ PERSONAL = {
     "request.verdict_undone": "reviewer",
     "request.commented": "viewer",
     "request.bypass_reviewed": "reviewer",
+    "ramp.approved": "reviewer",
 }
 
 
@@ -250,6 +322,10 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
             CreateApiToken(username="editor", public_id="fst_1", hash="d" * 64, scopes=["write"]),
             actor=OPERATOR,
         )
+        begun = timezone.now() - timedelta(days=2)
+        submit(*RELEASES[:6], actor=OPERATOR, now=begun)
+        for change in (*RELEASES[6:], *ON_RAMPS):
+            submit(change, actor=OPERATOR, now=begun)
         for who, change in REQUESTS:
             submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
         viewer = User.objects.get(username="viewer")

@@ -5,12 +5,13 @@ from typing import Literal
 from flags import approval, sessions
 from flags.access import Action
 from flags.changes import rights
-from flags.changes.base import Effect, Scope, change
+from flags.changes.base import Change, Effect, Scope, change
+from flags.changes.releases.leases import GrantLease
 from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import require_what_they_need, stored
 from flags.changes.requests.standing import Standing, close, settle_state, standing_of
-from flags.errors import ApprovalNeeded, Conflicting, WrongState
-from flags.models import OPEN, REVIEWED, State
+from flags.errors import ApprovalNeeded, Conflicting, Invalid, WrongState
+from flags.models import OPEN, REVIEWED, Request, State
 
 
 @change("request.applied")
@@ -18,10 +19,12 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
     """Do what a request asks for, all or nothing, if its approvals hold for what that is now.
 
     `bypass_reason` applies without approval in an emergency: who may, and that it is reviewed
-    afterwards, is on record. Who has a second factor proves it afresh.
+    afterwards, is on record. Who has a second factor proves it afresh. With `lasts_seconds` what
+    the request does is taken back after that time.
     """
 
     bypass_reason: str = ""
+    lasts_seconds: int | None = None
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(
@@ -48,9 +51,12 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
                 f"request {request.number} was approved for {request.apply_at:%Y-%m-%d %H:%M} UTC, "
                 "not before; take its instant away to have it approved for now"
             )
-        effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
+        # Ramps and leases keep whether they were approved, and by which request.
         scope.approved |= {demand.environment for demand in standing.demands}
         scope.request = str(request.number)
+        if self.lasts_seconds is not None:
+            changes = [self._lease(request)]
+        effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
         request.bypass_reason = self.bypass_reason
         scope.save(request, "bypass_reason")
         close(scope, request, State.APPLIED, "")
@@ -62,6 +68,13 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
                 policies={row.environment: approval.policy_facts(row.policy) for row in standing.demands},
             ),
         ]  # fmt: skip
+
+    def _lease(self, request: Request) -> Change:
+        if not self.bypass_reason:
+            raise Invalid.at(
+                "lasts_seconds", "only a bypass is given an end when it is applied; ask for a lease"
+            )
+        return GrantLease(project=self.project, changes=request.changes, seconds=self.lasts_seconds)
 
 
 @change("request.settled")

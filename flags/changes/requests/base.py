@@ -13,6 +13,8 @@ class OnRequest(Change, frozen=True, kw_only=True):
     """A change of one request; its environments are those of the changes inside it."""
 
     can_wait = False
+    # The approval that a request brings is for what it does, and for nothing beside it.
+    is_alone = True
 
     request: int
 
@@ -65,4 +67,4 @@ def effect_on(kind: str, before: dict[str, Any] | None, request: Request, **more
 
 def person(scope: Scope) -> User | None:
     """Who acts, where that is a person."""
-    return User.objects.filter(pk=scope.actor.id).first() if scope.actor.kind == "person" else None
+    return scope.person()
