@@ -6,7 +6,7 @@ from django.core.management import call_command
 from audit.models import Event
 from audit.verification import faults
 from flagengine import Ruleset, problems_in_ruleset
-from flags.models import Flag, Project
+from flags.models import Environment, Flag, Project, Request
 from flags.snapshots import ruleset_document
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +27,14 @@ def test_the_demo_has_flags_of_every_type_and_weeks_of_history():
         ruleset = Ruleset.compile(document, clock=lambda: 0.0)
         results = ruleset.evaluate_all({"targetingKey": "user-1"})
         assert all(result.error_code is None for result in results.values())
+
+
+def test_the_demo_shows_requests_in_each_stage():
+    call_command("seed_demo")
+
+    states = Request.objects.order_by("number").values_list("state", flat=True)
+    assert list(states) == ["applied", "changes_requested", "in_review", "scheduled"]
+    assert Environment.objects.get(requires_approval=True).key == "production"
 
 
 def test_a_second_run_changes_nothing():

@@ -20,7 +20,7 @@ class Command(BaseCommand):
             return
         now = timezone.now()
         operator = Actor.system("manage.py seed_demo")
-        for moment in sorted(moments(), key=lambda moment: -moment.ago):
+        for moment in sorted(moments(now), key=lambda moment: -moment.ago):
             submit(
                 *moment.changes,
                 actor=User.objects.get(username=moment.who).as_actor() if moment.who else operator,
