@@ -6,7 +6,7 @@ from django.core.management import call_command
 from audit.models import Event
 from audit.verification import faults
 from flagengine import Ruleset, problems_in_ruleset
-from flags.models import Environment, Flag, Project, Request
+from flags.models import Environment, Flag, Lease, Project, Ramp, Request
 from flags.snapshots import ruleset_document
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,9 @@ def test_the_demo_shows_requests_in_each_stage():
     call_command("seed_demo")
 
     states = Request.objects.order_by("number").values_list("state", flat=True)
-    assert list(states) == ["applied", "changes_requested", "in_review", "scheduled"]
+    assert list(states) == ["applied", "changes_requested", "in_review", "applied", "scheduled"]
+    assert [ramp.state for ramp in Ramp.objects.all()] == ["running"]
+    assert [lease.state for lease in Lease.objects.all()] == ["running"]
     assert Environment.objects.get(requires_approval=True).key == "production"
 
 

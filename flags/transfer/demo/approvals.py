@@ -8,10 +8,12 @@ from flags.changes import (
     Change,
     CommentOnRequest,
     EditEnvironment,
+    GrantLease,
     OpenRequest,
     ReviewRequest,
     SetPolicy,
     SetTeam,
+    StartRamp,
     SwitchFlag,
 )
 from flags.transfer.demo.moment import PROJECT, Moment, configured
@@ -39,6 +41,21 @@ def approvals(now: datetime) -> Iterator[Moment]:
         SwitchFlag(project=PROJECT, environment=GUARDED, flag="loyalty-points", on=True),
     )
     yield from _one_that_is_scheduled(now)
+    yield from _one_that_grows_by_itself()
+    yield _moment(
+        0.3,
+        "engineer",
+        "To see the page that customers see then",
+        GrantLease(
+            project=PROJECT,
+            changes=[
+                SwitchFlag(
+                    project=PROJECT, environment="development", flag="payments-maintenance", on=True
+                ).as_json()
+            ],
+            seconds=24 * 60 * 60,
+        ),
+    )
 
 
 def _one_that_was_applied() -> Iterator[Moment]:
@@ -91,8 +108,21 @@ def _one_that_is_scheduled(now: datetime) -> Iterator[Moment]:
         ),
     )
     yield _moment(
-        0.4, "release-manager", "", ReviewRequest(project=PROJECT, request=4, verdict="approved")
+        0.4, "release-manager", "", ReviewRequest(project=PROJECT, request=5, verdict="approved")
     )
+
+
+def _one_that_grows_by_itself() -> Iterator[Moment]:
+    yield _moment(
+        0.8,
+        "product-manager",
+        "A day at each share, as long as nobody complains",
+        StartRamp(project=PROJECT, environment=GUARDED, flag="referral-bonus", variation="ten"),
+    )
+    yield _moment(
+        0.75, "reviewer", "", ReviewRequest(project=PROJECT, request=4, verdict="approved")
+    )
+    yield _moment(0.7, "product-manager", "", ApplyRequest(project=PROJECT, request=4))
 
 
 def _moment(days: float, who: str, reason: str, *changes: Change) -> Moment:
