@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import Any, Literal
 
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 
 from audit.facts import Actor
 from flags.access import Action
 from flags.changes.base import Change, Effect, Scope, change
-from flags.errors import NotFound
+from flags.errors import AlreadyExists, Conflict, NotFound
 from flags.models import User
 
 Factor = Literal["totp", "webauthn", "recovery_codes"]
@@ -158,6 +159,42 @@ class RevokeSessions(OnAccount, frozen=True, kw_only=True):
         if not ended:
             raise NotFound("there is no such session; it may have ended by itself")
         return self.told(user, {"sessions": ended}, {"sessions": 0})
+
+
+@change("user.identity_connected")
+class ConnectIdentity(OnAccount, frozen=True, kw_only=True):
+    """Let a person in by what an identity provider says: `uid` is its name for them."""
+
+    provider: str
+    uid: str
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = self.account(scope)
+        if SocialAccount.objects.filter(provider=self.provider, uid=self.uid).exists():
+            raise AlreadyExists("this identity belongs to an account already")
+        scope.create(SocialAccount(user=user, provider=self.provider, uid=self.uid))
+        return self.told(user, None, {"provider": self.provider})
+
+
+@change("user.identity_disconnected")
+class DisconnectIdentity(OnAccount, frozen=True, kw_only=True):
+    """Let a person in no longer by this identity, unless nothing else would let them in."""
+
+    identity: int
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = self.account(scope)
+        identity = SocialAccount.objects.filter(user=user, pk=self.identity).first()
+        if identity is None:
+            raise NotFound(f"there is no identity {self.identity} of {self.username}")
+        if not user.has_usable_password() and not self._has_others(user):
+            raise Conflict("nothing else would let you in: set a password first")
+        before = {"provider": identity.provider}
+        scope.delete(identity)
+        return self.told(user, before, None)
+
+    def _has_others(self, user: User) -> bool:
+        return bool(SocialAccount.objects.filter(user=user).exclude(pk=self.identity).exists())
 
 
 def end_sessions(scope: Scope, sessions: Any) -> int:

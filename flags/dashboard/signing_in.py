@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from allauth.account.decorators import reauthentication_required
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
@@ -15,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from flagengine import Problem
-from flags.changes import ChangePassword, RevokeSessions, submit
+from flags.changes import ChangePassword, DisconnectIdentity, RevokeSessions, submit
 from flags.dashboard.account import user_of
 from flags.dashboard.browsers import browser_named
 from flags.dashboard.problems import by_field
@@ -23,7 +24,7 @@ from flags.dashboard.shell import refused, status_of
 from flags.dashboard.undo import told
 from flags.errors import FlagsiteError, Invalid
 from flags.models import User
-from flags.queries.sign_in import factors_of, sessions_of
+from flags.queries.sign_in import factors_of, identities_of, sessions_of
 
 
 @never_cache
@@ -43,6 +44,9 @@ def signing_in(request: HttpRequest) -> HttpResponse:
     context = {
         "factors": factors_of(user),
         "required": settings.REQUIRE_SECOND_FACTOR,
+        "identities": identities_of(user),
+        "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else None,
+        "provider_id": settings.OIDC_PROVIDER,
         "sessions": [(row, browser_named(row.user_agent)) for row in sessions_of(user)],
         "problems": by_field(error, {"current", "password", "again"}),
         "tab": "signing-in",
@@ -64,6 +68,20 @@ def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign every browser out but this one."""
     others = [row.pk for row in sessions_of(user_of(request)) if not row.is_current()]
     return _revoke(request, others, "All other browsers are signed out")
+
+
+@require_POST
+@login_required
+@reauthentication_required
+def disconnect_identity(request: HttpRequest, identity: int) -> HttpResponse:
+    """Come in no longer by what an identity provider says."""
+    user = user_of(request)
+    change = DisconnectIdentity(username=user.get_username(), identity=identity)
+    try:
+        submit(change, actor=user.as_actor())
+    except FlagsiteError as error:
+        return refused(request, error)
+    return told(request, redirect("signing-in"), "It no longer signs you in")
 
 
 def _revoke(request: HttpRequest, sessions: Sequence[int], text: str) -> HttpResponse:

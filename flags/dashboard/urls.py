@@ -156,6 +156,11 @@ urlpatterns = [
     path("account", account.profile, name="profile"),
     path("account/signing-in", signing_in.signing_in, name="signing-in"),
     path(
+        "account/identities/<int:identity>/disconnect",
+        signing_in.disconnect_identity,
+        name="disconnect-identity",
+    ),
+    path(
         "account/sessions/others/revoke",
         signing_in.revoke_other_sessions,
         name="revoke-other-sessions",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db.models import Q
 
@@ -40,6 +41,11 @@ def factors_of(user: User) -> Factors:
         passkeys=[row for row in rows if row.type == Authenticator.Type.WEBAUTHN],
         codes_left=None if codes is None else len(codes.wrap().get_unused_codes()),
     )
+
+
+def identities_of(user: User) -> list[SocialAccount]:
+    """By whose word, beside their own password, the person comes in."""
+    return list(SocialAccount.objects.filter(user=user).order_by("date_joined"))
 
 
 def sessions_of(user: User) -> list[UserSession]:

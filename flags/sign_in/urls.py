@@ -5,16 +5,25 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as passkeys
+from allauth.socialaccount.providers.openid_connect import views as openid
+from django.conf import settings
 from django.urls import path
 from django.views.generic import RedirectView
 
+from flags.sign_in import identities
 from flags.sign_in.views import SignInPage
 
+THE_PROVIDER = {"provider_id": settings.OIDC_PROVIDER}
+SIGN_IN = RedirectView.as_view(pattern_name="account_login")
 FACTORS = RedirectView.as_view(pattern_name="signing-in")
 
 urlpatterns = [
     path("sign-in", SignInPage.as_view(), name="account_login"),
     path("sign-in/passkey", passkeys.login_webauthn, name="mfa_login_webauthn"),
+    path("sign-in/with", identities.begin, THE_PROVIDER, name="openid_connect_login"),
+    path("sign-in/with/callback", openid.callback, THE_PROVIDER, name="openid_connect_callback"),
+    path("sign-in/with/cancelled", SIGN_IN, name="socialaccount_login_cancelled"),
+    path("account/identities/connect", identities.connect, name="connect-identity"),
     path("sign-in/second-factor", mfa.authenticate, name="mfa_authenticate"),
     path("sign-in/inactive", account.account_inactive, name="account_inactive"),
     path("sign-out", account.logout, name="account_logout"),

@@ -3,11 +3,16 @@
 from typing import Any
 
 from allauth.account import views as account
+from django.conf import settings
 from django.http import HttpResponse
 
 
 class SignInPage(account.LoginView):  # type: ignore[misc]
     """422 for what is wrong, 429 for who tries too often."""
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        provider = settings.OIDC_NAME if settings.OIDC_ISSUER else None
+        return {**super().get_context_data(**more), "provider": provider}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.utils import timezone
@@ -23,6 +24,7 @@ from flags.changes import (
     CloseRequest,
     CommentOnRequest,
     ConfigureFlag,
+    ConnectIdentity,
     CreateApiToken,
     CreateEnvironment,
     CreateFlag,
@@ -34,6 +36,7 @@ from flags.changes import (
     DeleteEnvironment,
     DeleteFlag,
     DeleteSegment,
+    DisconnectIdentity,
     DraftChanges,
     EditEnvironment,
     EditFlag,
@@ -287,6 +290,8 @@ EXAMPLES: list[Change] = [
     ExtendLease(**SHOP, lease=1, ends_at=LATER),
     KeepLease(**SHOP, lease=1),
     HoldLease(**SHOP, lease=1, why="Somebody changed it"),
+    ConnectIdentity(username="viewer", provider="3f2a", uid="other"),
+    DisconnectIdentity(username="viewer", identity=SESSION),
 ]
 PERSONAL = {
     "request.drafted": "editor",
@@ -330,6 +335,7 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
             submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
         viewer = User.objects.get(username="viewer")
         UserSession.objects.create(pk=SESSION, user=viewer, session_key="k", ip="192.0.2.1")
+        SocialAccount.objects.create(pk=SESSION, user=viewer, provider="3f2a", uid="viewer")
         Authenticator.objects.create(user=viewer, type=Authenticator.Type.TOTP, data={})
         yield
         transaction.set_rollback(True)

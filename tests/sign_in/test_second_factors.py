@@ -203,7 +203,7 @@ def test_no_door_bypasses_without_it(enrolled, asked, admin, minutes):
 
 def test_the_api_asks_a_session_for_it_and_refuses_a_token(enrolled, asked):
     client, secret = enrolled("admin")
-    scopes = [scope for scope in CreateApiToken.__annotations__["scopes"].__args__[0].__args__]
+    scopes = list(CreateApiToken.__annotations__["scopes"].__args__[0].__args__)
     token = new_secret("fst")
     made = CreateApiToken(
         username="admin", public_id=token.public_id, hash=token.hash, scopes=scopes
