@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from flags.changes import due
 from flags.changes.releases import clock
+from flags.notices import mailing, telling
 
 
 @shared_task
@@ -20,3 +21,13 @@ def sweep_requests() -> int:
 @shared_task
 def sweep_releases() -> int:
     return clock.sweep(now=timezone.now())
+
+
+@shared_task
+def send_mail() -> int:
+    return mailing.send_due(timezone.now())
+
+
+@shared_task
+def tell_what_expires() -> int:
+    return telling.tell_what_expires(timezone.now())

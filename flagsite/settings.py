@@ -221,6 +221,8 @@ PUBLIC_URL = env.origin("FLAGSITE_URL", "http://localhost:8000")
 EVENT_SUBSCRIBERS = {
     "broadcast": {"calls": "flags.websockets.broadcast.send_hint", "queue": "broadcast"},
     "deliveries": {"calls": "flags.live.deliveries.open_delivery", "queue": "default"},
+    "drift": {"calls": "flags.changes.drift.look_again", "queue": "default"},
+    "notices": {"calls": "flags.notices.telling.tell", "queue": "default"},
 }
 # How often beat looks for outbox rows whose wake-up was lost.
 OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
@@ -228,6 +230,8 @@ OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
 REQUEST_SWEEP = env.seconds("FLAGSITE_REQUEST_SWEEP_SECONDS", 2)
 # How often the clock looks for steps of ramps and ends of leases that are due.
 RELEASE_SWEEP = env.seconds("FLAGSITE_RELEASE_SWEEP_SECONDS", 2)
+# How often mails that are due are sent.
+MAIL_SWEEP = env.seconds("FLAGSITE_MAIL_SWEEP_SECONDS", 5)
 # How long a save may wait for a row that another save holds, before it answers 503.
 LOCK_TIMEOUT = env.seconds("FLAGSITE_LOCK_TIMEOUT_SECONDS", 2)
 # How often every process compares what it holds with the database, so that a lost hint costs
@@ -280,6 +284,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "flags.tasks.sweep_releases",
         "schedule": RELEASE_SWEEP,
         "options": {"queue": "default", "expires": RELEASE_SWEEP.total_seconds() * 2},
+    },
+    "send-mail": {
+        "task": "flags.tasks.send_mail",
+        "schedule": MAIL_SWEEP,
+        "options": {"queue": "default", "expires": MAIL_SWEEP.total_seconds() * 2},
+    },
+    "tell-what-expires": {
+        "task": "flags.tasks.tell_what_expires",
+        "schedule": 300.0,
+        "options": {"queue": "default", "expires": 600.0},
     },
 }
 

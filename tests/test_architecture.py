@@ -18,16 +18,19 @@ WRITES = {
     "update_or_create", "aupdate", "acreate", "adelete", "asave", "abulk_create",
 }  # fmt: skip
 AMBIGUOUS = {"create", "update"}
-# What else may write rows, and why it is no change: who is connected and what reached them, when a
-# token was last used, and the sign-ins that Django keeps.
+# What else may write rows, and why it is no change: who is connected and what reached them, what
+# people were told and have read, when a token was last used, and the sign-ins that Django keeps.
 TELEMETRY = {
     "flags/live/deliveries.py",
     "flags/management_api/authentication.py",
+    "flags/notices/mailing.py",
+    "flags/notices/reading.py",
+    "flags/notices/telling.py",
 }
 TRACKED = {
     "Project", "Environment", "Flag", "FlagConfiguration", "Segment", "SegmentDefinition",
     "SegmentId", "SdkKey", "ApiToken", "Membership", "User", "Event", "Stream", "OutboxEntry",
-    "Instance", "Delivery",
+    "Instance", "Delivery", "Notice",
 }  # fmt: skip
 
 

@@ -61,7 +61,7 @@ from flags.changes.sign_in import (
     SignOut,
 )
 from flags.changes.submit import Outcome, submit
-from flags.changes.users import CreateUser, EditUser
+from flags.changes.users import ChooseMails, CreateUser, EditUser
 
 __all__ = [
     "UNSET",
@@ -73,6 +73,7 @@ __all__ = [
     "Change",
     "ChangePassword",
     "ChangeSegmentIds",
+    "ChooseMails",
     "CloseRequest",
     "CommentOnRequest",
     "ConfigureFlag",

@@ -103,3 +103,31 @@ class EditUser(Change, frozen=True, kw_only=True):
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [EditUser(username=self.username, **effect.before) for effect in effects]
+
+
+@change("user.mails_chosen")
+class ChooseMails(Change, frozen=True, kw_only=True):
+    """Say whether notices come by mail too: of one's own account, or as a site administrator."""
+
+    can_wait = False
+    on_site = True
+    needs = Action.VIEW
+
+    project: str = ""
+    username: str
+    each: bool
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        user = scope.user(self.username)
+        if scope.actor.kind != "person" or scope.actor.id != str(user.pk):
+            scope.require_site_administrator()
+        if user.notices_by_mail == self.each:
+            return []
+        before = {"notices_by_mail": user.notices_by_mail}
+        user.notices_by_mail = self.each
+        scope.save(user, "notices_by_mail")
+        after = {"notices_by_mail": self.each}
+        return [Effect(self.kind, f"user:{user.pk}", before, after)]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return [ChooseMails(username=self.username, each=not self.each) for _ in effects]

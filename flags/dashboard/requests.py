@@ -9,6 +9,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from audit.facts import Effect
@@ -36,6 +37,7 @@ from flags.dashboard.undo import told
 from flags.differences import Line, json_lines, sentences
 from flags.errors import FlagsiteError, Invalid, SecondFactorNeeded
 from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, Verdict
+from flags.notices.reading import mark_read
 from flags.queries.requests import (
     all_requests,
     conversation_on,
@@ -45,6 +47,7 @@ from flags.queries.requests import (
     open_requests_on,
     requests_for_review,
     requests_of,
+    unsigned_bypasses,
     verdicts_on,
     waiting_for,
 )
@@ -154,6 +157,14 @@ def on_segment(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse
 
 @require_GET
 @project_page("requests")
+def bypasses(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """The banner that tells of what was applied without approval until somebody signs for it."""
+    counted = replace(shell, bypasses=unsigned_bypasses(shell.project))
+    return render(request, "dashboard/parts/_bypasses.html", {"shell": counted})
+
+
+@require_GET
+@project_page("requests")
 def drafts(request: HttpRequest, shell: Shell) -> HttpResponse:
     """The bar that says what this person has collected and not asked for yet."""
     counted = replace(shell, drafts=drafts_of(shell.project, shell.actor.id))
@@ -163,8 +174,10 @@ def drafts(request: HttpRequest, shell: Shell) -> HttpResponse:
 @require_GET
 @project_page("requests")
 def show(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
-    """One request, as it stands now."""
-    return _page(request, shell, _opened(shell, number))
+    """One request, as it stands now. Who looks at it has read what they were told of it."""
+    found = _opened(shell, number)
+    mark_read(shell.actor.id, now=timezone.now(), request=found)
+    return _page(request, shell, found)
 
 
 @require_POST
@@ -523,6 +536,7 @@ def _may(shell: Shell, found: Request, stands: Standing | None, verdicts: Sequen
         and bool(found.bypass_reason)
         and found.bypass_reviewed_by is None
         and not is_mine
+        and str(found.applied_by_id) != str(me)
         and may_review is None,
     )
 

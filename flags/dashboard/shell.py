@@ -27,8 +27,9 @@ from flags.errors import (
     Invalid,
     NotFound,
 )
-from flags.models import Environment, Project
-from flags.queries.requests import Draft, drafts_of, waiting_for
+from flags.models import Environment, Project, Request
+from flags.queries.notices import unread_count
+from flags.queries.requests import Draft, drafts_of, unsigned_bypasses, waiting_for
 from flags.sessions import actor_in
 
 STATUS = {
@@ -57,6 +58,10 @@ class Shell:
     rights: Rights
     # How many requests wait for this person's verdict or signature.
     waiting: int = 0
+    # What this person was told and has not read, in all projects.
+    unread: int = 0
+    # What was applied without approval and nobody has signed for.
+    bypasses: list[Request] = field(default_factory=list)
     # What they have collected and not asked for yet.
     drafts: list[Draft] = field(default_factory=list)
 
@@ -150,6 +155,8 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
         rights=access.rights(actor, project),
         # Parts show no sidebar.
         waiting=len(waiting_for(project, actor.id)) if is_page else 0,
+        unread=unread_count(actor.id) if is_page else 0,
+        bypasses=unsigned_bypasses(project) if is_page else [],
         # The pages of requests show drafts themselves.
         drafts=drafts_of(project, actor.id) if is_page and section != "requests" else [],
     )

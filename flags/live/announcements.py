@@ -70,6 +70,12 @@ class Announcements:
             for page in tuple(self._pages.get(project, ())):
                 page.tell(text)
 
+    def say(self, project: str, subject: str) -> None:
+        """Tell the pages of a project (by id) of something that no stream holds."""
+        text = json.dumps({"type": "changed", "environment": None, "subjects": [subject]})
+        for page in tuple(self._pages.get(project, ())):
+            page.tell(text)
+
     async def _find_streams(self, project: str, run: Run) -> None:
         found = await run(_streams_of, project)
         for stream, (environment, version) in found.items():

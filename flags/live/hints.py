@@ -7,8 +7,11 @@ the truth check finds what no hint told.
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -20,6 +23,7 @@ GROUP = "hints"
 REJOIN_SECONDS = 5
 TIMEOUT_SECONDS = 3
 LONGEST_PAUSE_SECONDS = 10
+SEND_WITHIN_SECONDS = 2
 
 
 class HintListener:
@@ -76,3 +80,30 @@ class HintListener:
         while True:
             message = await layer.receive(channel)
             self._on_hint(message["stream"], message["version"])
+
+
+def send_hint(stream: str, version: int) -> None:
+    """Send one hint to the group; raises when the channel layer is away."""
+    message = {"type": "hint", "stream": stream, "version": version}
+    sending = asyncio.run_coroutine_threadsafe(_send(message), _loop())
+    sending.result(SEND_WITHIN_SECONDS + 1)
+
+
+async def _send(message: dict[str, Any]) -> None:
+    layer: Any = get_channel_layer()
+    async with asyncio.timeout(SEND_WITHIN_SECONDS):
+        await layer.group_send(GROUP, message)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """An event loop of a thread's own, whose connection to the channel layer stays open.
+
+    A loop made for each hint would connect anew each time, while people wait for the hint.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="hints", daemon=True).start()
+    return loop
+
+
+os.register_at_fork(after_in_child=_loop.cache_clear)

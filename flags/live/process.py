@@ -30,6 +30,7 @@ from flags.live.rulesets import (
     read_newer,
     read_whole,
 )
+from flags.queries.notices import is_told
 from flags.queries.streams import states_of
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ REFRESH_WITHIN_SECONDS = 2
 KEEP_SECONDS = 2
 KEEP_KEYS_SECONDS = 30
 SWEEP_SECONDS = 2
+NOTICES_SEEN_WITHIN_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 # How long a loop that failed unforeseen rests, so that failing again and again costs little.
 LOOP_AGAIN_SECONDS = 1
 
@@ -389,6 +391,8 @@ class Live:
                 self.refresh(id_)
         elif kind == "project" and (self._keys_task is None or self._keys_task.done()):
             self._keys_task = self.spawn(self._read_keys())
+        elif kind == "notices":
+            self.spawn(self._say_notices(*id_.split(":")))
         self._announce(stream)
 
     def _joined(self) -> None:
@@ -398,6 +402,22 @@ class Live:
     def _announce(self, stream: str) -> None:
         if self.announcements.wants(stream):
             self.spawn(self._read_announcements(stream))
+
+    async def _say_notices(self, project: str, newest: str) -> None:
+        """Let the pages of a project count their notices anew, once these can be seen.
+
+        Their hint is sent from within the transaction that writes them.
+        """
+        try:
+            for pause in NOTICES_SEEN_WITHIN_SECONDS:
+                if await self._page_thread.run(is_told, newest):
+                    break
+                await asyncio.sleep(pause)
+        except UNREACHABLE as error:
+            self._unreachable("notices", error)
+            return
+        self._reached("notices")
+        self.announcements.say(project, "notice:new")
 
     async def _read_announcements(self, stream: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from flags.models.deliveries import Delivery, Instance
 from flags.models.environments import Environment, EnvironmentRole
 from flags.models.flags import Flag, FlagConfiguration
+from flags.models.notices import Notice
 from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
 from flags.models.releases import (
@@ -34,6 +35,7 @@ __all__ = [
     "Lease",
     "LeaseState",
     "Membership",
+    "Notice",
     "Policy",
     "Project",
     "Ramp",

@@ -73,6 +73,9 @@ class Request(models.Model):
     closed_at = models.DateTimeField(null=True)
     # Why it failed, conflicted or was rejected, for a person to read.
     outcome = models.TextField(blank=True)
+    applied_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     bypass_reason = models.TextField(blank=True)
     # A bypass asks for a review afterwards, which stays open until somebody signs it.
     bypass_reviewed_by = models.ForeignKey(

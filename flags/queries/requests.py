@@ -62,7 +62,10 @@ def waiting_for(project: Project, user_id: str) -> list[int]:
         project=project, state=State.APPLIED, bypass_reviewed_by=None
     ).exclude(bypass_reason="")
     candidates = list(open_ones)
-    to_sign = list(bypassed.exclude(author_id=user_id).values_list("number", flat=True))
+    to_sign = [
+        request.number
+        for request in bypassed.exclude(author_id=user_id).exclude(applied_by_id=user_id)
+    ]
     if not candidates:
         return sorted(to_sign, reverse=True)
     asked = _policies(project)
@@ -149,6 +152,21 @@ def open_requests_touching(project: Project, environment: Environment) -> list[R
             project=project, state__in=OPEN, environments__contains=[environment.key]
         ).select_related("author")
     )
+
+
+def requests_numbered(project: Project, numbers: Sequence[int]) -> list[Request]:
+    return list(_all(project).filter(number__in=numbers).order_by("-number")) if numbers else []
+
+
+def open_of(project: Project, user_id: str) -> list[Request]:
+    """What somebody asked for, or drafts, and is not done with; one query."""
+    return list(_all(project).filter(author_id=user_id, state__in=OPEN).order_by("-number"))
+
+
+def unsigned_bypasses(project: Project) -> list[Request]:
+    """What was applied without approval and nobody has signed for; one query."""
+    rows = Request.objects.filter(project=project, state=State.APPLIED, bypass_reviewed_by=None)
+    return list(rows.exclude(bypass_reason="").select_related("applied_by").order_by("number"))
 
 
 @dataclass(frozen=True)

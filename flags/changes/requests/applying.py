@@ -7,7 +7,7 @@ from flags.access import Action
 from flags.changes import rights
 from flags.changes.base import Change, Effect, Scope, change
 from flags.changes.releases.leases import GrantLease
-from flags.changes.requests.base import OnRequest, effect_on, facts
+from flags.changes.requests.base import OnRequest, effect_on, facts, person
 from flags.changes.requests.kept import require_what_they_need, stored
 from flags.changes.requests.standing import Standing, close, settle_state, standing_of
 from flags.errors import ApprovalNeeded, Conflicting, Invalid, WrongState
@@ -57,8 +57,8 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         if self.lasts_seconds is not None:
             changes = [self._lease(request)]
         effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
-        request.bypass_reason = self.bypass_reason
-        scope.save(request, "bypass_reason")
+        request.bypass_reason, request.applied_by = self.bypass_reason, person(scope)
+        scope.save(request, "bypass_reason", "applied_by")
         close(scope, request, State.APPLIED, "")
         return [
             *effects,

@@ -128,7 +128,10 @@ class CommentOnRequest(OnRequest, frozen=True, kw_only=True):
 
 @change("request.bypass_reviewed")
 class ReviewBypass(OnRequest, frozen=True, kw_only=True):
-    """Sign for having looked at what was applied without approval; not one's own."""
+    """Sign for having looked at what was applied without approval.
+
+    Neither who asked for it nor who applied it may, but who could have approved it.
+    """
 
     needs = Action.REVIEW
 
@@ -137,12 +140,31 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
         reviewer = person(scope)
         if not request.bypass_reason or request.bypass_reviewed_by is not None:
             raise WrongState(f"request {request.number} has no bypass that waits for a review")
-        if reviewer is None or reviewer == request.author:
-            raise Denied("a bypass is reviewed by somebody else than its author")
+        if reviewer is None or reviewer in (request.author, request.applied_by):
+            raise Denied("a bypass is reviewed by somebody else than its author and who applied it")
+        if not self._could_have_approved(scope, request, reviewer):
+            raise Denied(
+                f"{reviewer.get_username()} is not among those whose approval "
+                f"{' or '.join(request.environments)} asks for"
+            )
         before = facts(request)
         request.bypass_reviewed_by = reviewer
         scope.save(request, "bypass_reviewed_by")
         return [effect_on(self.kind, before, request)]
+
+    def _could_have_approved(self, scope: Scope, request: Request, reviewer: User) -> bool:
+        guarded = approval.guards(scope.environments)
+        asked = [key for key in request.environments if key in guarded]
+        return not asked or any(
+            reviewer
+            in approval.eligible_reviewers(
+                guarded[key],
+                scope.environment(key),
+                author=request.author,
+                contributors=list(request.contributors.all()),
+            )
+            for key in asked
+        )
 
 
 def _undo_verdicts(scope: Scope, request: Request, reviewer: User) -> bool:

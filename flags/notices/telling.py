@@ -1,0 +1,247 @@
+"""The `notices` subscriber: whom an event concerns, and what they are told of it.
+
+Told once for each event and person, however often it is called.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from audit.models import Event
+from flags import approval
+from flags.changes.outlook import standing
+from flags.errors import Busy, FlagsiteError
+from flags.live.hints import send_hint
+from flags.models import (
+    REVIEWED,
+    Comment,
+    Environment,
+    Notice,
+    Policy,
+    Project,
+    Request,
+    Role,
+    State,
+    User,
+    Verdict,
+)
+from flags.queries.members import members_of
+
+LONGEST_TEXT = 500
+EXPIRES_SOON = timedelta(days=1)
+MENTION = re.compile(r"(?<![\w@.+-])@([\w.@+-]+)")
+APPROVED = (State.APPROVED, State.SCHEDULED)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What some people are told; whoever did it themselves is not."""
+
+    kind: str
+    people: Iterable[User]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of a request in one event."""
+
+    request: Request
+    kind: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    reason: str
+
+    def came_to(self, *states: str) -> bool:
+        return self.after.get("state") in states and self.before.get("state") not in states
+
+    def left(self, *states: str) -> bool:
+        return self.before.get("state") in states and self.after.get("state") not in states
+
+
+def tell(event: Event) -> None:
+    """Write a notice for each person whom the event concerns, and let open pages count anew.
+
+    Raises Busy where somebody is saving, to be called again.
+    """
+    kind, _, key = event.stream_id.partition(":")
+    project = Project.objects.filter(pk=key).first() if kind == "project" else None
+    if project is None:
+        return
+    identity = event.actor.identity or {}
+    by = identity.get("name", "") if identity.get("kind") != "system" else ""
+    rows = [
+        notice
+        for step in _steps(event, project)
+        for told in _told(step)
+        for notice in _notices(
+            told, step.request, key=f"{event.pk}:{told.kind}", at=event.at, by=by,
+            but=identity.get("id") if identity.get("kind") == "person" else None,
+        )
+    ]  # fmt: skip
+    _write(project, rows)
+
+
+def tell_what_expires(now: datetime) -> int:
+    """Tell authors and reviewers of requests that expire within a day; how many were looked at."""
+    near = Request.objects.filter(
+        state__in=REVIEWED, expires_at__gt=now, expires_at__lte=now + EXPIRES_SOON
+    ).select_related("project", "author")
+    for request in near:
+        key = f"expires:{request.pk}:{request.expires_at:%Y-%m-%dT%H:%M}"
+        if Notice.objects.filter(key=key).exists():
+            continue
+        people = {*_owners(request), *_asked(request)}
+        told = Told("expires_soon", people)
+        _write(request.project, _notices(told, request, key=key, at=now, by="", but=None))
+    return len(near)
+
+
+def mentioned_in(text: str, project: Project) -> list[User]:
+    """Members whom a comment names with an @."""
+    names = {name.rstrip(".") for name in MENTION.findall(text)}
+    return [row.user for row in members_of(project) if row.user.get_username() in names]
+
+
+def _steps(event: Event, project: Project) -> Iterator[Step]:
+    for effect in event.effects:
+        noun, _, number = effect["subject"].partition(":")
+        if noun != "request":
+            continue
+        request = (
+            Request.objects.filter(project=project, number=number)
+            .select_related("project", "author", "armed_by")
+            .first()
+        )
+        if request is not None:
+            before, after = effect["before"] or {}, effect["after"] or {}
+            yield Step(request, effect["kind"], before, after, event.reason)
+
+
+def _told(step: Step) -> Iterator[Told]:
+    if step.kind in PARTICULAR:
+        yield from PARTICULAR[step.kind](step)
+    if step.came_to("in_review"):
+        yield Told("review_asked", _asked(step.request), step.request.reason)
+    if step.kind in {"request.edited", "request.rebased", "request.settled"}:
+        yield Told("review_again", _overtaken(step.request))
+    if step.came_to(*APPROVED):
+        yield Told("ready", _owners(step.request))
+    elif step.left(*APPROVED) and step.after.get("state") == "in_review":
+        yield Told("drifted", _owners(step.request))
+    if step.came_to("conflicted"):
+        yield Told("conflicted", _owners(step.request), step.after["outcome"])
+
+
+def _on_verdict(step: Step) -> Iterator[Told]:
+    yield Told(step.after["verdict"], _owners(step.request), step.reason)
+
+
+def _on_comment(step: Step) -> Iterator[Told]:
+    comment = Comment.objects.filter(pk=step.after["comment"]).first()
+    if comment is None:
+        return
+    named = mentioned_in(comment.body, step.request.project)
+    others = User.objects.filter(comments__request=step.request).distinct()
+    yield Told("mentioned", named, comment.body)
+    yield Told("commented", {*_owners(step.request), *others} - {*named}, comment.body)
+
+
+def _on_applied(step: Step) -> Iterator[Told]:
+    if step.after.get("bypass"):
+        admins = (User.objects.filter(is_superuser=True, is_active=True), _admins(step.request))
+        everybody = {*_owners(step.request), *_asked(step.request), *admins[0], *admins[1]}
+        yield Told("bypassed", everybody, step.after["bypass"])
+    else:
+        yield Told("applied", _owners(step.request))
+
+
+def _on_closed(step: Step) -> Iterator[Told]:
+    yield Told(step.after["state"], _owners(step.request), step.after["outcome"])
+
+
+PARTICULAR: dict[str, Callable[[Step], Iterator[Told]]] = {
+    "request.reviewed": _on_verdict,
+    "request.commented": _on_comment,
+    "request.applied": _on_applied,
+    "request.closed": _on_closed,
+}
+
+
+def _owners(request: Request) -> set[User]:
+    """Whose request it is: who wrote it, and who lets it happen."""
+    people = (request.author, request.armed_by, *request.contributors.all())
+    return {person for person in people if person is not None}
+
+
+def _asked(request: Request) -> set[User]:
+    """Whose verdict would count in any of its environments, and who has not given one."""
+    environments = Environment.objects.filter(
+        project_id=request.project_id, key__in=request.environments, requires_approval=True
+    ).select_related("policy")
+    contributors = list(request.contributors.all())
+    found = set()
+    for environment in environments:
+        policy = getattr(environment, "policy", None) or Policy(environment=environment)
+        found |= approval.eligible_reviewers(
+            policy, environment, author=request.author, contributors=contributors
+        )
+    return found - {verdict.reviewer for verdict in _in_force(request)}
+
+
+def _overtaken(request: Request) -> set[User]:
+    """Who gave a verdict that counts no more, while the request waits for verdicts."""
+    given = _in_force(request)
+    if request.state != State.IN_REVIEW or not given:
+        return set()
+    try:
+        now = standing(request.project.key, request.number).behaviour
+    except Busy:
+        raise
+    except FlagsiteError:
+        return set()
+    return {verdict.reviewer for verdict in given if verdict.behaviour != now}
+
+
+def _in_force(request: Request) -> Sequence[Verdict]:
+    return list(request.verdicts.filter(undone_at=None).select_related("reviewer"))
+
+
+def _admins(request: Request) -> list[User]:
+    rows = members_of(request.project)
+    return [row.user for row in rows if row.role == Role.ADMIN and row.user.is_active]
+
+
+def _notices(
+    told: Told, request: Request, *, key: str, at: datetime, by: str, but: str | None
+) -> list[Notice]:
+    text = " ".join(told.text.split())
+    return [
+        Notice(
+            person=person,
+            key=key,
+            kind=told.kind,
+            project=request.project,
+            request=request,
+            by=by,
+            text=text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
+            at=at,
+            mail_due_at=at if _is_mailed(person) else None,
+        )
+        for person in sorted(told.people, key=lambda person: person.pk)
+        if person.is_active and str(person.pk) != but
+    ]
+
+
+def _is_mailed(person: User) -> bool:
+    return settings.MAIL_IS_SENT and person.notices_by_mail and bool(person.email)
+
+
+def _write(project: Project, rows: Sequence[Notice]) -> None:
+    if rows:
+        Notice.objects.bulk_create(rows, ignore_conflicts=True)
+        send_hint(f"notices:{project.pk}:{rows[-1].pk}", 0)
