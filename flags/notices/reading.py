@@ -11,7 +11,7 @@ def mark_read(
     person_id: str, *, now: datetime, request: Request | None = None, ids: Sequence[UUID] = ()
 ) -> int:
     """Mark this person's notices as read: of one request, of these ids, else all of them."""
-    rows = Notice.objects.filter(person_id=person_id, read_at=None)
+    rows = Notice.objects.filter(person_id=int(person_id), read_at=None)
     if request is not None:
         rows = rows.filter(request=request)
     if ids:
