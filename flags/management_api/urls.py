@@ -3,6 +3,12 @@
 from django.urls import path, re_path
 
 from flags.management_api.api_tokens import ApiTokens, OneApiToken
+from flags.management_api.compare import (
+    ComparedEnvironments,
+    ComparedEvents,
+    ComparedInstants,
+    EnvironmentCopied,
+)
 from flags.management_api.configurations import (
     ConfigurationRestored,
     ConfigurationSwitch,
@@ -73,6 +79,14 @@ urlpatterns = [
         ProjectEventsJsonLines.as_view(),
         name="api-project-events-jsonl",
     ),
+    path(
+        f"{PROJECT}/compare/environments",
+        ComparedEnvironments.as_view(),
+        name="api-compared-environments",
+    ),
+    path(f"{PROJECT}/compare/instants", ComparedInstants.as_view(), name="api-compared-instants"),
+    path(f"{PROJECT}/compare/events", ComparedEvents.as_view(), name="api-compared-events"),
+    path(f"{ENVIRONMENT}/copy", EnvironmentCopied.as_view(), name="api-environment-copied"),
     path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
     path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
     path(f"{PROJECT}/teams", Teams.as_view(), name="api-teams"),
