@@ -103,6 +103,60 @@ class Event(models.Model):
         return self.hash[:16]
 
 
+class Statement(models.Model):
+    """What all streams ended at, at one instant, signed; the database refuses to change it.
+
+    `canonical` is what was signed: the number, the hash of the statement before, and each stream's
+    version and head. Who keeps a copy elsewhere can tell a log that was rewritten or cut off.
+    """
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    # The public key, in hexadecimal.
+    key = models.CharField(max_length=64)
+    canonical = models.BinaryField()
+    hash = models.CharField(max_length=64, unique=True)
+    signature = models.CharField(max_length=128)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="audit_statement_number_from_1", condition=models.Q(number__gte=1)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"statement {self.number}"
+
+
+class Archive(models.Model):
+    """A span of a stream whose events are in a file and no longer in the database.
+
+    With `previous_hash` and `last_hash` the chain goes on over the gap.
+    """
+
+    stream = models.ForeignKey(Stream, on_delete=models.PROTECT, related_name="archives")
+    first = models.PositiveBigIntegerField()
+    last = models.PositiveBigIntegerField()
+    previous_hash = models.CharField(max_length=64, blank=True)
+    last_hash = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    file = models.CharField(max_length=300)
+    file_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["stream", "first"], name="audit_archive_one_per_span"),
+            models.CheckConstraint(
+                name="audit_archive_last_after_first",
+                condition=models.Q(first__gte=1, last__gte=models.F("first")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream_id}@{self.first}-{self.last}"
+
+
 class OutboxEntry(models.Model):
     """An event that a subscriber has not had yet. The row goes when the subscriber has it."""
 

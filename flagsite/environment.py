@@ -4,6 +4,7 @@ While `bin/up` runs, FLAGSITE_HOME/environment says what it gave its processes, 
 `manage.py` in a second shell works on the same data. What a process has been given itself wins.
 """
 
+import base64
 import os
 import shlex
 from dataclasses import dataclass
@@ -77,6 +78,21 @@ def seconds(name: str, default: float) -> timedelta:
 def names(name: str, default: str = "") -> list[str]:
     """A list separated by commas; empty entries are dropped."""
     return [part.strip() for part in text(name, default or ",").split(",") if part.strip()]
+
+
+def signing_key(name: str) -> bytes | None:
+    """32 bytes in base64, such as `openssl rand -base64 32` makes them; None when not set."""
+    value = text(name, " ").strip()
+    if not value:
+        return None
+    try:
+        key = base64.b64decode(value, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        # The value is a secret: it is not repeated.
+        raise ImproperlyConfigured(f"{name} is not 32 bytes in base64 (openssl rand -base64 32)")
+    return key
 
 
 def path(name: str, default: Path) -> Path:

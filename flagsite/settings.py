@@ -224,6 +224,14 @@ EVENT_SUBSCRIBERS = {
     "drift": {"calls": "flags.changes.drift.look_again", "queue": "default"},
     "notices": {"calls": "flags.notices.telling.tell", "queue": "default"},
 }
+# The key that signs what the streams end at; without one nothing is signed.
+SIGNING_KEY = env.signing_key("FLAGSITE_SIGNING_KEY")
+# Public keys that signed before the key of now, in hexadecimal.
+FORMER_SIGNING_KEYS = env.names("FLAGSITE_FORMER_SIGNING_KEYS")
+# Days that events stay in the database before they may be archived; 0 is for ever.
+EVENTS_KEPT = timedelta(days=env.integer("FLAGSITE_EVENTS_KEPT_DAYS", 0))
+# The folder of the archive's files.
+ARCHIVE = env.path("FLAGSITE_ARCHIVE", FLAGSITE_HOME / "archive")
 # How often beat looks for outbox rows whose wake-up was lost.
 OUTBOX_SWEEP = env.seconds("FLAGSITE_OUTBOX_SWEEP_SECONDS", 2)
 # How often requests are looked at: what is due is applied, what nobody answered expires.
@@ -275,6 +283,12 @@ CELERY_BEAT_SCHEDULE = {
     }
     for queue in sorted({subscriber["queue"] for subscriber in EVENT_SUBSCRIBERS.values()})
 } | {
+    # Looks often, signs once a day: a beat that is started anew forgets when it last ran.
+    "sign-heads": {
+        "task": "audit.tasks.sign_heads",
+        "schedule": timedelta(minutes=5),
+        "options": {"queue": "default", "expires": 300},
+    },
     "sweep-requests": {
         "task": "flags.tasks.sweep_requests",
         "schedule": REQUEST_SWEEP,

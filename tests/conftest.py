@@ -42,4 +42,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests with real transactions truncate the tables between them, which events refuse."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_refuses_truncate")
+        for table in ("audit_event", "audit_statement", "audit_archive"):
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_refuses_truncate")

@@ -1,6 +1,7 @@
 """PostgreSQL and Valkey for one test run, started on demand and gone afterwards."""
 
 import atexit
+import base64
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ def ensure_services() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "flagsite.settings"
     os.environ.setdefault("FLAGSITE_SECRET_KEY", "only-for-tests-" + "0123456789" * 5)
     os.environ.setdefault("FLAGSITE_DEVELOPMENT", "1")
+    os.environ.setdefault("FLAGSITE_SIGNING_KEY", base64.b64encode(b"only for tests".ljust(32)).decode())  # fmt: skip
     if not os.environ.get("DATABASE_URL"):
         postgres = start_postgres(home, throwaway=True)
         atexit.register(postgres.stop)

@@ -17,7 +17,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from audit.facts import Actor
+from audit.lines import line
 from audit.models import Event
+from audit.signing import newest_statement, public_key, statement_lines
 from flags.changes.base import KINDS
 from flags.dashboard.events import Subject, member_names, subject_of
 from flags.dashboard.shell import Shell, asked, project_page, site_page
@@ -86,6 +88,18 @@ def export_project(request: HttpRequest, shell: Shell, form: Form) -> HttpRespon
 def export_site(request: HttpRequest, actor: Actor, form: Form) -> HttpResponseBase:
     """What the page of the site is narrowed to, as a file."""
     return _download(request, actor, all_streams(), form, "site")
+
+
+@require_GET
+@site_page
+def export_heads(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Every signed statement, to be kept where nobody who can change the database can reach it."""
+    response = StreamingHttpResponse(
+        map(line, statement_lines()), content_type=MEDIA_TYPES["jsonl"]
+    )
+    response["Content-Disposition"] = 'attachment; filename="heads.jsonl"'
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_GET
@@ -194,6 +208,8 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
             for noun, kinds in groupby(sorted(KINDS), key=lambda kind: kind.partition(".")[0])
         ],
         "actors": actors_in(streams),
+        "statement": newest_statement(),
+        "public_key": public_key(),
     }
     return render(request, "dashboard/audit/audit.html", context)
 

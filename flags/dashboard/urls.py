@@ -64,6 +64,7 @@ urlpatterns = [
     path("audit/<uuid:event>/json", audit.site_event_json, name="site-event-json"),
     path("audit.csv", audit.export_site, {"form": "csv"}, name="export-site-csv"),
     path("audit.jsonl", audit.export_site, {"form": "jsonl"}, name="export-site-jsonl"),
+    path("audit/heads.jsonl", audit.export_heads, name="export-heads"),
     path("audit/exports/<uuid:export>", audit.export_progress, name="export-progress"),
     path("p/<str:project>/audit", audit.project_audit, name="audit"),
     path("p/<str:project>/audit.csv", audit.export_project, {"form": "csv"}, name="export-csv"),

@@ -12,7 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from audit.lines import line
 from audit.models import Event
+from audit.signing import statement_lines
 from flags import access
 from flags.access import Action
 from flags.errors import Conflict, NotFound
@@ -271,6 +273,27 @@ class SiteEventsJsonLines(ExportView):
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         return self.of_site("jsonl")
+
+
+class SignedHeads(ManagementView):
+    renderer_classes = [JSONRenderer, JsonLinesOrProblem]
+
+    @extend_schema(
+        summary="What every stream ended at, signed once a day, as JSON Lines",
+        operation_id="signed_heads",
+        responses={
+            (200, MEDIA_TYPES["jsonl"]): OpenApiTypes.STR,
+            **{(code, MEDIA_TYPE): Problem for code in (400, 401, 403, 404)},
+        },
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        access.require(self.actor, Action.ADMINISTER, None)
+        Query.of(request.query_params)
+        return StreamingHttpResponse(
+            map(line, statement_lines()),
+            content_type=MEDIA_TYPES["jsonl"],
+            headers={"Cache-Control": "no-store"},
+        )
 
 
 class FlagHistory(EventView):

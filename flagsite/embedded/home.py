@@ -1,5 +1,6 @@
 """The data folder of `bin/up`: its lock, its secrets, and what it tells other shells."""
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -77,6 +78,14 @@ def secret_key(folder: Path) -> str:
     file = folder / "secret-key"
     if not file.exists():
         write_private(file, secrets.token_urlsafe(50) + "\n")
+    return file.read_text().strip()
+
+
+def signing_key(folder: Path) -> str:
+    """The key that signs what the streams of events end at, made once."""
+    file = folder / "signing-key"
+    if not file.exists():
+        write_private(file, base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
     return file.read_text().strip()
 
 

@@ -133,6 +133,7 @@ def stores_and_variables(options: Options) -> Iterator[dict[str, str]]:
     variables = {
         "FLAGSITE_DEVELOPMENT": "1",
         "FLAGSITE_SECRET_KEY": home.secret_key(options.home),
+        "FLAGSITE_SIGNING_KEY": home.signing_key(options.home),
         **given,
     }
     with contextlib.ExitStack() as stores:

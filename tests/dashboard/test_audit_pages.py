@@ -5,8 +5,10 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from audit.models import Event
+from audit.signing import public_key, sign_heads
 from flags.changes import ApplyRequest, CreateProject, OpenRequest, SwitchFlag, submit
 from tests.cast import OPERATOR
 
@@ -150,3 +152,18 @@ def test_json_of_a_row_of_the_site(browser):
     event = Event.objects.filter(stream_id="site").first()
 
     assert "is_superuser" in text_of(browser("owner").get(f"/audit/{event.pk}/json"))
+
+
+def test_the_audit_shows_the_key_and_when_was_signed_last(browser):
+    made = sign_heads(now=timezone.now())
+
+    page = browser("viewer").get("/p/shop/audit")
+    heads = browser("owner").get("/audit/heads.jsonl")
+    by_api = browser("owner").get("/api/v1/heads.jsonl")
+
+    assert public_key() in text_of(page)
+    assert f"statement {made.number}" in text_of(page)
+    assert made.hash.encode() in b"".join(heads.streaming_content)
+    assert made.hash.encode() in b"".join(by_api.streaming_content)
+    assert browser("admin").get("/audit/heads.jsonl").status_code == 403
+    assert browser("admin").get("/api/v1/heads.jsonl").status_code == 403

@@ -1,10 +1,10 @@
-"""Checks the hash chain of every stream of events."""
+"""Checks the hash chain of every stream of events, and what was signed of them."""
 
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from audit.models import Event, Stream
+from audit.models import Event, Statement, Stream
 from audit.verification import faults
 from flags.management.operator import OperatorCommand
 
@@ -19,4 +19,7 @@ class Command(OperatorCommand):
             self.stdout.write(f"{fault.stream}@{fault.version} {fault.what}")
         if found:
             raise CommandError(f"the log contradicts itself in {found} places")
-        self.say(f"{Event.objects.count()} events in {Stream.objects.count()} streams are whole")
+        self.say(
+            f"{Event.objects.count()} events in {Stream.objects.count()} streams are whole, "
+            f"with {Statement.objects.count()} signed statements"
+        )
