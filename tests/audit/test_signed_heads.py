@@ -211,7 +211,7 @@ def test_a_key_that_is_not_trusted_shows_elsewhere(signed, tmp_path):
 
 
 def test_a_part_of_an_export_is_verified_for_what_it_holds(signed, tmp_path):
-    part = b"".join(exported()[::2])
+    part = b"".join(row for row in exported() if b'"version":2,' not in row)
 
     assert verify(tmp_path, "--partial", events=part)[0] == 0
     assert verify(tmp_path, events=part)[0] == 1
