@@ -350,7 +350,14 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     # The same roles are members of several bodies, under several names.
-    "ENUM_NAME_OVERRIDES": {"RoleEnum": ["viewer", "editor", "reviewer", "admin"]},
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": ["viewer", "editor", "reviewer", "admin"],
+        "RampStateEnum": "flags.models.RampState.values",
+        "LeaseStateEnum": "flags.models.LeaseState.values",
+        "RequestStateEnum": "flags.models.State.values",
+        "SdkKeyKindEnum": ["server", "client"],
+        "ComingKindEnum": ["request", "ramp_step", "lease_end", "freeze"],
+    },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 

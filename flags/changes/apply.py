@@ -35,8 +35,12 @@ class Outcome:
     @property
     def request(self) -> int | None:
         """The number of the request that this submit became, where approval is needed first."""
+        return self.number_of("request.opened")
+
+    def number_of(self, kind: str) -> int | None:
+        """The number of the request, ramp or lease that an event of this kind brought about."""
         for effect in self.effects:
-            if effect.kind == "request.opened":
+            if effect.kind == kind and effect.environment is None:
                 number: int = effect.after["number"]
                 return number
         return None

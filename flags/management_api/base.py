@@ -140,17 +140,21 @@ class ManagementView(APIView):
 
         return once(self.request, self.request.data, create)
 
-    def opened(
+    def numbered(
         self, change: Change, answer: Callable[[int], tuple[str, Any, str | None]], *, reason: str
     ) -> Response:
-        """The same for a request, which is named by the number that it gets."""
+        """The same for a request, a ramp or a lease, named by the number that it gets."""
         if self.is_dry_run:
             return self.foreseen((change,), reason=reason)
 
         def create() -> Response:
-            number = self._submit((change,), reason=reason).request
-            assert number is not None, "opening a request gives it a number"
-            return _made(*answer(number))
+            outcome = self._submit((change,), reason=reason)
+            if (number := outcome.number_of(change.kind)) is not None:
+                return _made(*answer(number))
+            assert outcome.request is not None, (
+                f"{change.kind} gives a number, or becomes a request"
+            )
+            return waiting_answer(change.project, outcome.request)
 
         return once(self.request, self.request.data, create)
 

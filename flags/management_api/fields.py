@@ -1,5 +1,6 @@
 """Serializers that take what they are given as it is: no conversion of types, no unknown members."""
 
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -57,6 +58,13 @@ class Whole(serializers.IntegerField):
         if isinstance(data, bool) or not isinstance(data, int):
             raise serializers.ValidationError(f"expected a whole number, got {shown(data)}")
         return data
+
+
+class Instant(serializers.DateTimeField):
+    """An instant as it was written: one without its offset is for the change to refuse."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        return value
 
 
 class Choice(serializers.ChoiceField):
@@ -146,6 +154,10 @@ class Body(Strict):
     reason = Text(required=False, max_length=2000, write_only=True)
 
 
+class Reason(Body):
+    """Nothing but why."""
+
+
 class Query(serializers.Serializer[Any]):
     """Parameters of an address; unknown ones are refused, so that a misspelt filter is noticed."""
 
@@ -167,3 +179,8 @@ class Query(serializers.Serializer[Any]):
             raise BadQuery(problems_in(query.errors))
         found: dict[str, Any] = dict(query.validated_data)
         return found
+
+
+def written_out(project: str, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The changes with what the address says already: their project, and their only schema."""
+    return [{"schema": 1, "project": project, **change} for change in changes]

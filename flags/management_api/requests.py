@@ -1,7 +1,6 @@
 """`/projects/{project}/requests`: changes that wait for approval, and what is said of them."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -32,12 +31,15 @@ from flags.management_api.fields import (
     AnyJson,
     Body,
     Choice,
+    Instant,
     JsonObjects,
     Query,
+    Reason,
     Strict,
     Text,
     Truth,
     Whole,
+    written_out,
 )
 from flags.management_api.pages import Pages
 from flags.management_api.preconditions import etag, expected
@@ -47,13 +49,6 @@ from flags.models import Request as ChangeRequest
 from flags.queries.requests import drafts_of, waiting_for
 
 VERDICTS = ("approved", "changes_requested", "rejected")
-
-
-class Instant(serializers.DateTimeField):
-    """An instant as it was written: one without its offset is for the change to refuse."""
-
-    def enforce_timezone(self, value: datetime) -> datetime:
-        return value
 
 
 class RequestShown(serializers.ModelSerializer[ChangeRequest]):
@@ -239,10 +234,6 @@ class RequestEdit(Body):
     expected_revision = Whole(required=False)
 
 
-class Reason(Body):
-    """Nothing but why."""
-
-
 class NewVerdict(Body):
     verdict = Choice(VERDICTS)
     behaviour = Text(required=False, help_text="What one has seen; refused (409) when it moved.")
@@ -251,6 +242,9 @@ class NewVerdict(Body):
 class Application(Body):
     bypass_reason = Text(
         required=False, max_length=2000, help_text="Applies without approval, on record."
+    )
+    lasts_seconds = Whole(
+        required=False, help_text="Of a bypass: take it back after this time, as a lease."
     )
 
 
@@ -325,12 +319,12 @@ class Requests(RequestView):
         self.project(project)
         given = self.body(NewRequest)
         reason = given.pop("reason", "")
-        given["changes"] = _written_out(project, given["changes"])
+        given["changes"] = written_out(project, given["changes"])
 
         def answer(number: int) -> tuple[str, Any, str]:
             return address_of(project, number), *self.in_full(project, number)
 
-        return self.opened(OpenRequest(project=project, **given), answer, reason=reason)
+        return self.numbered(OpenRequest(project=project, **given), answer, reason=reason)
 
 
 class OneRequest(RequestView):
@@ -345,7 +339,7 @@ class OneRequest(RequestView):
         reason = given.pop("reason", "")
         seen = expected(request, row, row.revision, in_body=given.pop("expected_revision", None))
         if "changes" in given:
-            given["changes"] = _written_out(project, given["changes"])
+            given["changes"] = written_out(project, given["changes"])
         change = EditRequest(project=project, request=number, expected_revision=seen, **given)
         return self.act(change, {"reason": reason}, project, number)
 
@@ -401,7 +395,7 @@ class OwnDraft(RequestView):
         change = DraftChanges(
             project=project,
             environment=environment,
-            changes=_written_out(project, given["changes"]),
+            changes=written_out(project, given["changes"]),
         )
         reason = given.get("reason", "")
         if self.is_dry_run:
@@ -457,7 +451,10 @@ class RequestApplied(RequestView):
         self.row(project, number)
         given = self.body(Application)
         change = ApplyRequest(
-            project=project, request=number, bypass_reason=given.get("bypass_reason", "").strip()
+            project=project,
+            request=number,
+            bypass_reason=given.get("bypass_reason", "").strip(),
+            lasts_seconds=given.get("lasts_seconds"),
         )
         return self.act(change, given, project, number)
 
@@ -489,8 +486,3 @@ class RequestComments(RequestView):
             answers=str(answered) if answered else None,
         )
         return self.act(change, given, project, number)
-
-
-def _written_out(project: str, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The changes with what the address says already: their project, and their only schema."""
-    return [{"schema": 1, "project": project, **change} for change in changes]

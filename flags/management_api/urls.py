@@ -32,6 +32,24 @@ from flags.management_api.flags import FlagArchive, FlagRestore, Flags, OneFlag
 from flags.management_api.members import Members, OneMember
 from flags.management_api.policies import OnePolicy
 from flags.management_api.projects import OneProject, Projects
+from flags.management_api.releases import (
+    Calendar,
+    LeaseEnded,
+    LeaseExtended,
+    LeaseKept,
+    Leases,
+    OneLease,
+    OneRamp,
+    OneRampTemplate,
+    RampApproved,
+    RampPaused,
+    RampResumed,
+    RampRolledBack,
+    Ramps,
+    RampSkipped,
+    RampStopped,
+    RampTemplates,
+)
 from flags.management_api.requests import (
     OneRequest,
     OwnDraft,
@@ -61,6 +79,8 @@ ENVIRONMENT = f"{PROJECT}/environments/<str:environment>"
 FLAG = f"{PROJECT}/flags/<str:flag>"
 CONFIGURATION = f"{FLAG}/environments/<str:environment>"
 SEGMENT = f"{PROJECT}/segments/<str:segment>"
+RAMP = f"{PROJECT}/ramps/<int:number>"
+LEASE = f"{PROJECT}/leases/<int:number>"
 REQUEST = f"{PROJECT}/requests/<int:number>"
 DEFINITION = f"{SEGMENT}/environments/<str:environment>"
 
@@ -107,6 +127,26 @@ urlpatterns = [
         RequestBypassReviewed.as_view(),
         name="api-request-bypass-review",
     ),
+    path(f"{PROJECT}/ramps", Ramps.as_view(), name="api-ramps"),
+    path(RAMP, OneRamp.as_view(), name="api-ramp"),
+    path(f"{RAMP}/approve", RampApproved.as_view(), name="api-ramp-approve"),
+    path(f"{RAMP}/pause", RampPaused.as_view(), name="api-ramp-pause"),
+    path(f"{RAMP}/resume", RampResumed.as_view(), name="api-ramp-resume"),
+    path(f"{RAMP}/skip", RampSkipped.as_view(), name="api-ramp-skip"),
+    path(f"{RAMP}/roll-back", RampRolledBack.as_view(), name="api-ramp-roll-back"),
+    path(f"{RAMP}/stop", RampStopped.as_view(), name="api-ramp-stop"),
+    path(f"{PROJECT}/ramp-templates", RampTemplates.as_view(), name="api-ramp-templates"),
+    path(
+        f"{PROJECT}/ramp-templates/<str:template>",
+        OneRampTemplate.as_view(),
+        name="api-ramp-template",
+    ),
+    path(f"{PROJECT}/leases", Leases.as_view(), name="api-leases"),
+    path(LEASE, OneLease.as_view(), name="api-lease"),
+    path(f"{LEASE}/end", LeaseEnded.as_view(), name="api-lease-end"),
+    path(f"{LEASE}/extend", LeaseExtended.as_view(), name="api-lease-extend"),
+    path(f"{LEASE}/keep", LeaseKept.as_view(), name="api-lease-keep"),
+    path(f"{PROJECT}/calendar", Calendar.as_view(), name="api-calendar"),
     path(f"{PROJECT}/environments", Environments.as_view(), name="api-environments"),
     path(ENVIRONMENT, OneEnvironment.as_view(), name="api-environment"),
     path(f"{ENVIRONMENT}/policy", OnePolicy.as_view(), name="api-policy"),
