@@ -21,6 +21,7 @@ class Action(StrEnum):
     """What an actor may want to do in an environment, in a project, or to the whole site."""
 
     VIEW = "view"
+    PROPOSE = "propose"
     EDIT = "edit"
     REVIEW = "review"
     WITHDRAW = "withdraw"
@@ -30,6 +31,8 @@ class Action(StrEnum):
 
 LOWEST_ROLE = {
     Action.VIEW: Role.VIEWER,
+    # To ask for a change takes the role that making it takes; a token may have one without the other.
+    Action.PROPOSE: Role.EDITOR,
     Action.EDIT: Role.EDITOR,
     # Whose verdict counts is for the policy to say; anybody in the project may give one.
     Action.REVIEW: Role.VIEWER,
@@ -40,9 +43,10 @@ LOWEST_ROLE = {
 }
 SCOPE = {
     Action.VIEW: "read",
-    Action.EDIT: "write",
+    Action.PROPOSE: "propose",
+    Action.EDIT: "apply",
     Action.REVIEW: "review",
-    Action.WITHDRAW: "write",
+    Action.WITHDRAW: "propose",
     Action.BYPASS: "admin",
     Action.ADMINISTER: "admin",
 }
@@ -71,6 +75,16 @@ class Rights:
         """Whether the actor has this role there, or a higher one."""
         held = self.role_in(environment)
         return self.is_unlimited or (held is not None and held.rank >= role.rank)
+
+    @property
+    def only_proposes(self) -> bool:
+        """Whether it speaks by a token that may ask for changes and apply none."""
+        scopes = self.actor.scopes
+        return (
+            scopes is not None
+            and SCOPE[Action.PROPOSE] in scopes
+            and SCOPE[Action.EDIT] not in scopes
+        )
 
     def may(self, action: Action, environment: Environment | None = None) -> bool:
         return self.missing(action, environment) is None

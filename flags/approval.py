@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from audit.canonical import canonical_bytes, sha256
 from audit.facts import Effect
 from flags.access import people_with
-from flags.models import Environment, Flag, Policy, Role, Team, User, Verdict
+from flags.models import ApiToken, Environment, Flag, Policy, Role, Team, User, Verdict
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
 # An environment that requires approval and has no policy of its own asks for this.
@@ -199,16 +199,20 @@ def missing(
 ) -> list[Missing]:
     """What the verdicts in force on this behaviour do not give yet; nothing when it is approved."""
     policy = demand.policy
-    eligible = eligible_reviewers(policy, environment, author=author, contributors=contributors)
-    approvers = {
-        verdict.reviewer
-        for verdict in verdicts
-        if verdict.undone_at is None
-        and verdict.behaviour == behaviour
-        and verdict.verdict == "approved"
-        and verdict.reviewer in eligible
-        and (policy.tokens_may_review or not verdict.by_token)
-    }
+    barred = _barred(policy, author=author, contributors=contributors)
+    eligible = _counting(policy, environment) - barred
+    approvers = _of_different_people(
+        [
+            verdict
+            for verdict in verdicts
+            if verdict.undone_at is None
+            and verdict.behaviour == behaviour
+            and verdict.verdict == "approved"
+            and verdict.reviewer in eligible
+            and (policy.tokens_may_review or not verdict.by_token)
+        ],
+        barred,
+    )
     lacking = []
     if (wanted := policy.approvals - len(approvers)) > 0:
         lacking.append(
@@ -237,9 +241,46 @@ def eligible_reviewers(
     policy: Policy, environment: Environment, *, author: User | None, contributors: Sequence[User]
 ) -> set[User]:
     """Whose approval counts: who has the role there, and site administrators; never the author."""
-    counted = people_with(Role(policy.minimum_role), environment)
-    barred = {author} | (set(contributors) if policy.exclude_contributors else set())
-    return set(counted) - barred
+    return _counting(policy, environment) - _barred(
+        policy, author=author, contributors=contributors
+    )
+
+
+def speaker(reviewer: User, by_token: str | None) -> int:
+    """The id of the account whose word it is: by a token, that of who made the token.
+
+    Whoever saw a token's secret can speak by it, as themselves and as a service.
+    """
+    if by_token:
+        token = ApiToken.objects.filter(public_id=by_token).first()
+        if token is not None and token.made_by_id is not None:
+            return int(token.made_by_id)
+    return int(reviewer.pk)
+
+
+def _counting(policy: Policy, environment: Environment) -> set[User]:
+    return set(people_with(Role(policy.minimum_role), environment))
+
+
+def _barred(policy: Policy, *, author: User | None, contributors: Sequence[User]) -> set[User]:
+    """The author, contributors where the policy has it so, and who speaks by their tokens."""
+    own = [author] if author is not None else []
+    if policy.exclude_contributors:
+        own += contributors
+    services = [account for account in own if account.is_service]
+    behind = User.objects.filter(tokens_made__user__in=services) if services else []
+    return {*own, *behind}
+
+
+def _of_different_people(verdicts: Sequence[Verdict], barred: set[User]) -> set[User]:
+    """Their reviewers, nobody counted twice: once as themselves and once by a service's token."""
+    heard = {account.pk for account in barred}
+    counted = set()
+    for verdict in sorted(verdicts, key=lambda verdict: bool(verdict.by_token)):
+        if (voice := speaker(verdict.reviewer, verdict.by_token)) not in heard:
+            heard.add(voice)
+            counted.add(verdict.reviewer)
+    return counted
 
 
 def closed_until_words(policy: Policy, now: datetime) -> str | None:

@@ -39,7 +39,8 @@ class ApprovalNeeded(FlagsiteError):
         self.environments = environments
         self.lacking = list(lacking)
         needs = "; ".join(lacking) or "no direct change is made to what its flags evaluate to"
-        super().__init__(f"{', '.join(environments)} requires approval: {needs}")
+        where = ", ".join(environments)
+        super().__init__(f"{where} requires approval: {needs}" if where else needs)
 
 
 class NotFound(FlagsiteError):

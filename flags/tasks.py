@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from flags.changes import due
+from flags.changes import due, expiry
 from flags.changes.releases import clock
 from flags.notices import mailing, telling
 
@@ -31,3 +31,8 @@ def send_mail() -> int:
 @shared_task
 def tell_what_expires() -> int:
     return telling.tell_what_expires(timezone.now())
+
+
+@shared_task
+def sweep_tokens() -> int:
+    return expiry.warn_of_expiry(now=timezone.now())

@@ -309,6 +309,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"queue": "default", "expires": 600.0},
     },
+    "sweep-tokens": {
+        "task": "flags.tasks.sweep_tokens",
+        # What it announces is days ahead.
+        "schedule": 600,
+        "options": {"queue": "default", "expires": 600},
+    },
 }
 
 # --- Channels --------------------------------------------------------------------------------

@@ -4,7 +4,13 @@ from flags.changes.base import UNSET, Change, from_json
 from flags.changes.configurations import ConfigureFlag, SwitchFlag, configured_as
 from flags.changes.environments import CreateEnvironment, DeleteEnvironment, EditEnvironment
 from flags.changes.flags import ArchiveFlag, CreateFlag, DeleteFlag, EditFlag, RestoreFlag
-from flags.changes.keys import CreateApiToken, CreateSdkKey, RevokeApiToken, RevokeSdkKey
+from flags.changes.keys import (
+    CreateApiToken,
+    CreateSdkKey,
+    RevokeApiToken,
+    RevokeSdkKey,
+    WarnOfExpiry,
+)
 from flags.changes.members import RemoveMember, SetMember
 from flags.changes.policies import RemoveTeam, SetPolicy, SetTeam
 from flags.changes.projects import CreateProject, EditProject
@@ -48,6 +54,12 @@ from flags.changes.segments import (
     DeleteSegment,
     EditSegment,
 )
+from flags.changes.service_accounts import (
+    CreateService,
+    CreateServiceToken,
+    RemoveService,
+    RevokeServiceToken,
+)
 from flags.changes.sign_in import (
     AddFactor,
     ChangePassword,
@@ -84,6 +96,8 @@ __all__ = [
     "CreateProject",
     "CreateSdkKey",
     "CreateSegment",
+    "CreateService",
+    "CreateServiceToken",
     "CreateUser",
     "DefineSegment",
     "DeleteEnvironment",
@@ -111,6 +125,7 @@ __all__ = [
     "RemoveFactor",
     "RemoveMember",
     "RemoveRampTemplate",
+    "RemoveService",
     "RemoveTeam",
     "ResetFactors",
     "RestoreFlag",
@@ -119,6 +134,7 @@ __all__ = [
     "ReviewRequest",
     "RevokeApiToken",
     "RevokeSdkKey",
+    "RevokeServiceToken",
     "RevokeSessions",
     "RollBackRamp",
     "SetMember",
@@ -134,6 +150,7 @@ __all__ = [
     "SubmitRequest",
     "SwitchFlag",
     "UndoVerdict",
+    "WarnOfExpiry",
     "WithdrawRequest",
     "configured_as",
     "from_json",

@@ -55,11 +55,18 @@ def apply(
 ) -> Outcome:
     with waiting_no_longer_than_set(), transaction.atomic():
         scope = locked(changes, actor=actor, reason=reason, now=now)
+        asking = scope.rights.only_proposes
         for change in changes:
-            rights.require(scope, change)
-        effects = [effect for change in changes for effect in rights.performed(scope, change)]
+            rights.require(scope, change, asking=asking)
+        effects = [
+            effect
+            for change in changes
+            for effect in rights.performed(scope, change, asking=asking)
+        ]
         references.check(scope, effects)
         _refuse_without_approval(scope, effects)
+        if effects and asking:
+            _refuse_what_is_only_asked(changes)
         events = _recorded(scope, effects)
         if dry_run:
             transaction.set_rollback(True)
@@ -86,6 +93,13 @@ def _refuse_without_approval(scope: Scope, effects: Sequence[Effect]) -> None:
         raise ApprovalNeeded(
             [demand.environment for demand in asked],
             [f"{demand.environment}: {'; '.join(demand.because)}" for demand in asked],
+        )
+
+
+def _refuse_what_is_only_asked(changes: Sequence[Change]) -> None:
+    if any(rights.action_of(change, asking=True) is not change.needs for change in changes):
+        raise ApprovalNeeded(
+            [], ["the token has the scope propose and not apply, so this waits as a request"]
         )
 
 

@@ -33,6 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The root of all changes; each names its project by key."""
 
     kind: ClassVar[str]
+    # Grows with each change of the fields that an older form does not fit; `upcast` mends those.
     schema: ClassVar[int] = 1
     needs: ClassVar[Action] = Action.EDIT
     # Whether it may wait in a request: secrets and requests themselves may not.
@@ -77,6 +78,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         }
         return structs.replace(self, **left_as_it_is)
 
+    @classmethod
+    def upcast(cls, schema: int, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields that an older schema stored, as this one has them."""
+        raise NotImplementedError
+
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "schema": self.schema, **msgspec.to_builtins(self)}
 
@@ -113,9 +119,11 @@ def from_json(stored: object) -> Change:
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise Invalid.at("kind", f"expected a registered kind of change, got {kind!r}")
-    if schema != cls.schema:
-        raise Invalid.at("schema", f"expected {cls.schema} for {kind}, got {schema!r}")
+    if type(schema) is not int or not 1 <= schema <= cls.schema:
+        raise Invalid.at("schema", f"expected at most {cls.schema} for {kind}, got {schema!r}")
     try:
+        if schema < cls.schema:
+            fields = cls.upcast(schema, fields)
         return msgspec.convert(fields, cls)
     except msgspec.ValidationError as error:
         raise Invalid.at(kind or "", str(error)) from error
@@ -166,12 +174,6 @@ class Scope:
     def user(self, username: str) -> User:
         return _found(User.objects.filter(username=username), f"account {username}")
 
-    def person(self) -> User | None:
-        """Who acts, where that is a person."""
-        return (
-            User.objects.filter(pk=self.actor.id).first() if self.actor.kind == "person" else None
-        )
-
     def configurations(self, flag: Flag) -> list[FlagConfiguration]:
         """The flag's configuration in each touched environment, in the environments' order."""
         rows = FlagConfiguration.objects.filter(
@@ -181,6 +183,12 @@ class Scope:
 
     def _named(self) -> str:
         return self.the_project().key
+
+    def account(self) -> User | None:
+        """The account that acts, a person's or a service's; None for the system."""
+        if self.actor.kind == "system":
+            return None
+        return User.objects.filter(pk=self.actor.id).first()
 
     def require_site_administrator(self) -> None:
         """Raises Denied unless the actor may administer the whole site."""
@@ -234,8 +242,7 @@ class Scope:
 
     def _explained(self, row: models.Model) -> None:
         """Who, when and why, for the row copy that simple-history keeps."""
-        person = self.actor.kind == "person"
-        row._history_user = User.objects.filter(pk=self.actor.id).first() if person else None  # type: ignore[attr-defined]
+        row._history_user = self.account()  # type: ignore[attr-defined]
         row._history_date = self.now  # type: ignore[attr-defined]
         row._change_reason = self.reason or None  # type: ignore[attr-defined]
 

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from flags.access import Action
 from flags.changes.base import Change, Effect, Scope, change
 from flags.errors import Denied, Invalid, NotFound
-from flags.models import ApiToken, SdkKey
+from flags.models import ApiToken, SdkKey, User
 from flags.models.secrets import Secret
+
+AnyScope = Literal["read", "propose", "apply", "review", "admin"]
 
 
 def key_facts(key: SdkKey) -> dict[str, Any]:
@@ -115,34 +117,38 @@ class CreateApiToken(Change, frozen=True, kw_only=True):
     can_wait = False
     on_site = True
     needs = Action.VIEW
+    schema = 2
 
     project: str = ""
     username: str
     public_id: str
     hash: str
-    scopes: list[Literal["read", "write", "review", "admin"]]
+    scopes: list[AnyScope]
     name: str = ""
     expires_at: datetime | None = None
+
+    @classmethod
+    def upcast(cls, schema: int, fields: dict[str, Any]) -> dict[str, Any]:
+        """Until schema 2, `write` was to propose and to apply."""
+        scopes = [
+            scope
+            for named in fields.get("scopes", [])
+            for scope in (("propose", "apply") if named == "write" else (named,))
+        ]
+        return {**fields, "scopes": scopes}
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
         _require_own(scope, str(user.pk))
-        if not self.scopes:
-            raise Invalid.at(
-                "scopes", "expected at least one of read, write, review, admin, got none"
-            )
-        if self.expires_at is not None and self.expires_at <= scope.now:
-            raise Invalid.at("expires_at", "expected an instant to come, got one that has passed")
-        token = ApiToken(
-            user=user,
-            name=self.name,
+        token = new_token(
+            scope,
+            user,
             public_id=self.public_id,
             hash=self.hash,
-            scopes=sorted(set(self.scopes)),
-            created_at=scope.now,
+            scopes=self.scopes,
+            name=self.name,
             expires_at=self.expires_at,
         )
-        scope.create(token)
         return [Effect(self.kind, f"api_token:{token.public_id}", None, token_facts(token))]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
@@ -175,9 +181,71 @@ class RevokeApiToken(Change, frozen=True, kw_only=True):
         return None
 
 
-def _require_own(scope: Scope, user_id: str) -> None:
+@change("api_token.expires_soon")
+class WarnOfExpiry(Change, frozen=True, kw_only=True):
+    """Say once, when so many days are left, that a token ends soon."""
+
+    can_wait = False
+    on_site = True
+    needs = Action.ADMINISTER
+
+    project: str = ""
+    public_id: str
+    days: int
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        token = ApiToken.objects.filter(public_id=self.public_id).first()
+        if token is None:
+            raise NotFound(f"there is no API token {self.public_id}")
+        told = token.told_days_left is not None and token.told_days_left <= self.days
+        if told or token.revoked_at is not None:
+            return []
+        token.told_days_left = self.days
+        scope.save(token, "told_days_left")
+        known = token_facts(token)
+        after = known | {"days_left": self.days}
+        return [Effect(self.kind, f"api_token:{token.public_id}", known, after)]
+
+    def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
+        return None
+
+
+def new_token(
+    scope: Scope,
+    user: User,
+    *,
+    public_id: str,
+    hash: str,  # noqa: A002
+    scopes: Sequence[str],
+    name: str,
+    expires_at: datetime | None,
+) -> ApiToken:
+    """Save a token of this account. Raises Invalid."""
+    if not scopes:
+        raise Invalid.at("scopes", f"expected some of {', '.join(ApiToken.SCOPES)}, got none")
+    if expires_at is not None and expires_at <= scope.now:
+        raise Invalid.at("expires_at", "expected an instant to come, got one that has passed")
+    token = ApiToken(
+        user=user,
+        made_by=scope.account(),
+        name=name,
+        public_id=public_id,
+        hash=hash,
+        scopes=sorted(set(scopes)),
+        created_at=scope.now,
+        expires_at=expires_at,
+    )
+    scope.create(token)
+    return token
+
+
+def refuse_by_token(scope: Scope) -> None:
     """A token may not make or revoke tokens: one that leaked could outlive its own revocation."""
     if scope.actor.token is not None:
         raise Denied("an API token cannot make or revoke tokens; sign in to do it")
+
+
+def _require_own(scope: Scope, user_id: str) -> None:
+    refuse_by_token(scope)
     if scope.actor.id != user_id:
         scope.require_site_administrator()

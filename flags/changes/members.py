@@ -38,10 +38,19 @@ class SetMember(Change, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         user = scope.user(self.username)
+        if user.is_service and user.service_of_id != scope.the_project().pk:
+            raise Invalid.at("username", f"{self.username} is a service of another project")
         member = Membership.objects.filter(project=scope.project, user=user).first()
+        if user.is_service and member is None:
+            raise NotFound(f"{self.username} was removed; make the service anew")
         refuse_another_role(member, self.username, self.was, self.was_environments)
         before = facts(member) if member else None
-        given = self._exceptions(scope, before)
+        kept = before["environments"] if before else {}
+        given = exceptions_given(
+            scope,
+            role=self.role,
+            given=kept if self.environments is UNSET else self.environments,
+        )
         after = {"role": self.role, "environments": given}
         if before == after:
             return []
@@ -52,21 +61,8 @@ class SetMember(Change, frozen=True, kw_only=True):
         elif member.role != self.role:
             member.role = self.role
             scope.save(member, "role")
-        _set_exceptions(scope, member, given)
+        set_exceptions(scope, member, given)
         return [Effect(self.kind, f"member:{user.pk}", before, after)]
-
-    def _exceptions(self, scope: Scope, before: Mapping[str, Any] | None) -> dict[str, str]:
-        given = self.environments
-        if given is UNSET:
-            return dict(before["environments"]) if before else {}
-        there = list(scope.the_project().environments.values_list("key", flat=True))
-        if unknown := sorted(given.keys() - set(there)):
-            raise Invalid.at(
-                f"environments.{unknown[0]}",
-                f"expected one of {', '.join(there)}, got none of them",
-            )
-        # What is no exception is not kept as one: it would outlive the role that it equals.
-        return {key: given[key] for key in there if key in given and given[key] != self.role}
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
@@ -94,6 +90,8 @@ class RemoveMember(Change, frozen=True, kw_only=True):
         refuse_another_role(member, self.username, self.was, self.was_environments)
         if member is None:
             raise NotFound(f"{self.username} is not a member of {self.project}")
+        if user.is_service:
+            raise Invalid.at("username", f"{self.username} is a service: remove the service")
         before = facts(member)
         refuse_above_own(scope, self.username, before, None)
         scope.delete(member)
@@ -104,6 +102,19 @@ class RemoveMember(Change, frozen=True, kw_only=True):
             SetMember(project=self.project, username=self.username, **effect.before)
             for effect in effects
         ]
+
+
+def exceptions_given(scope: Scope, *, role: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The exceptions to keep beside this role, in the order of the environments. Raises Invalid.
+
+    What equals the role is no exception: kept as one, it would outlive it.
+    """
+    there = list(scope.the_project().environments.values_list("key", flat=True))
+    if unknown := sorted(given.keys() - set(there)):
+        raise Invalid.at(
+            f"environments.{unknown[0]}", f"expected one of {', '.join(there)}, got none of them"
+        )
+    return {key: given[key] for key in there if key in given and given[key] != role}
 
 
 def refuse_another_role(
@@ -149,11 +160,8 @@ def refuse_above_own(
             )
 
 
-def _role_in(environment: Environment, facts: Mapping[str, Any] | None) -> Role | None:
-    return Role(facts["environments"].get(environment.key, facts["role"])) if facts else None
-
-
-def _set_exceptions(scope: Scope, member: Membership, given: Mapping[str, str]) -> None:
+def set_exceptions(scope: Scope, member: Membership, given: Mapping[str, str]) -> None:
+    """Save these exceptions of a member, and no others."""
     there = {row.environment.key: row for row in member.environment_roles.all()}
     for key in there.keys() - given.keys():
         scope.delete(there[key])
@@ -164,3 +172,7 @@ def _set_exceptions(scope: Scope, member: Membership, given: Mapping[str, str]) 
         elif there[key].role != role:
             there[key].role = role
             scope.save(there[key], "role")
+
+
+def _role_in(environment: Environment, facts: Mapping[str, Any] | None) -> Role | None:
+    return Role(facts["environments"].get(environment.key, facts["role"])) if facts else None

@@ -15,7 +15,7 @@ from flags.changes.base import Change, Scope
 from flags.changes.locks import locked, waiting_no_longer_than_set
 from flags.changes.requests import OnRequest, Standing
 from flags.changes.requests.standing import foreseen, standing_of
-from flags.models import OPEN, User
+from flags.models import OPEN
 
 
 def outlook(*changes: Change, actor: Actor, reason: str = "") -> Standing:
@@ -25,9 +25,8 @@ def outlook(*changes: Change, actor: Actor, reason: str = "") -> Standing:
     """
     with _on_stage(changes, actor=actor, reason=reason) as scope:
         for change in changes:
-            rights.require(scope, change)
-        author = User.objects.filter(pk=actor.id).first() if actor.kind == "person" else None
-        return foreseen(scope, changes, author=author)
+            rights.require(scope, change, asking=True)
+        return foreseen(scope, changes, author=scope.account())
 
 
 def standing(project: str, number: int) -> Standing:

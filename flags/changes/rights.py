@@ -11,29 +11,38 @@ from flags.access import Action
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Effect, Scope
 
 
-def require(scope: Scope, change: Change) -> None:
+def action_of(change: Change, *, asking: bool) -> Action:
+    """What making the change takes, or asking for it: who asks need not be able to apply."""
+    if asking and change.can_wait and change.needs is Action.EDIT:
+        return Action.PROPOSE
+    return change.needs
+
+
+def require(scope: Scope, change: Change, *, asking: bool = False) -> None:
     """What can be said before it is performed. Raises Denied."""
-    reach = change.touches()
+    reach, action = change.touches(), action_of(change, asking=asking)
     if not reach or ALL_ENVIRONMENTS in reach:
-        scope.rights.require(change.needs)
+        scope.rights.require(action)
         return
     for key in sorted(set(reach)):
-        scope.rights.require(change.needs, scope.environment(key))
+        scope.rights.require(action, scope.environment(key))
 
 
-def require_reached(scope: Scope, change: Change, effects: Sequence[Effect]) -> None:
+def require_reached(
+    scope: Scope, change: Change, effects: Sequence[Effect], *, asking: bool = False
+) -> None:
     """What only its effects say. Raises Denied."""
     if ALL_ENVIRONMENTS in change.touches():
-        _require_in_each(scope, change.needs, effects)
+        _require_in_each(scope, action_of(change, asking=asking), effects)
 
 
-def performed(scope: Scope, change: Change) -> list[Effect]:
+def performed(scope: Scope, change: Change, *, asking: bool = False) -> list[Effect]:
     """Perform a change, and judge what it reached. Raises Denied."""
     # Asked before, since what a request touches may be another thing after.
     may_reach_all = ALL_ENVIRONMENTS in change.touches()
     effects = change.perform(scope)
     if may_reach_all:
-        _require_in_each(scope, change.needs, effects)
+        _require_in_each(scope, action_of(change, asking=asking), effects)
     return effects
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from audit.facts import Actor
 from flags.access import Action
 from flags.changes.base import Change, Effect, Scope, change
-from flags.errors import AlreadyExists, Conflict, NotFound
+from flags.errors import AlreadyExists, Conflict, Invalid, NotFound
 from flags.models import User
 
 Factor = Literal["totp", "webauthn", "recovery_codes"]
@@ -38,6 +38,8 @@ class OnAccount(Change, frozen=True, kw_only=True):
         user = scope.user(self.username)
         if not is_own(scope.actor, user):
             scope.require_site_administrator()
+        if user.is_service:
+            raise Invalid.at("username", f"{self.username} is a service, which never signs in")
         return user
 
     def told(self, user: User, before: Any, after: Any) -> list[Effect]:

@@ -23,8 +23,8 @@ def submit(
     """Make these changes, all or nothing; they belong to one project.
 
     Gives what came of it: the events recorded (none when everything already was as asked) and the
-    version each environment is at. Where an environment asks for approval first, all of it becomes
-    one request in review, and `Outcome.request` is its number. With `dry_run` everything is done,
+    version each environment is at. Where an environment asks for approval first, or a token may
+    propose and not apply, all of it becomes one request in review, and `Outcome.request` is its number. With `dry_run` everything is done,
     judged and taken back.
 
     Raises what flags/errors.py names: Denied, ApprovalNeeded (of a dry run, and of what cannot wait
@@ -44,7 +44,7 @@ def submit(
     try:
         return apply(changes, actor=actor, reason=reason, now=now, dry_run=dry_run)
     except ApprovalNeeded:
-        waits = actor.kind == "person" and all(change.can_wait for change in changes)
+        waits = actor.kind != "system" and all(change.can_wait for change in changes)
         if dry_run or not waits:
             raise
     request = OpenRequest(project=projects[0], changes=[change.as_json() for change in changes])

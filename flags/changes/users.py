@@ -96,6 +96,11 @@ class EditUser(Change, frozen=True, kw_only=True):
         }
         if not new:
             return []
+        if user.is_service and new.keys() - {"is_active"}:
+            raise Invalid.at(
+                "username",
+                f"{self.username} is a service, which never signs in and has only a name",
+            )
         for name, value in new.items():
             setattr(user, name, value)
         scope.save(user, *new)

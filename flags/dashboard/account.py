@@ -22,7 +22,8 @@ from flags.queries.tokens import tokens_of
 
 SCOPES = {
     "read": "see what you see",
-    "write": "change flags and segments where you may",
+    "propose": "ask for changes of flags and segments, which wait as requests",
+    "apply": "change flags and segments where you may, and apply approved requests",
     "review": "give verdicts on requests, where the policy lets programs do so",
     "admin": "manage environments, keys and members where you may",
 }

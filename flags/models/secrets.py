@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -64,14 +65,24 @@ class SdkKey(models.Model):
 
 
 class ApiToken(models.Model):
-    """Lets a program use the management API in a person's name, within its scopes."""
+    """Lets a program use the management API as a person or a service, within its scopes."""
 
     PREFIX = "fst"
-    SCOPES = ("read", "write", "review", "admin")
+    SCOPES = ("read", "propose", "apply", "review", "admin")
+    # So many days before its end somebody is told.
+    TOLD_DAYS_BEFORE = (14, 3, 1)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    # Who saw its secret and so may speak by it; None where that was the operator.
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="tokens_made",
     )
     name = models.CharField(max_length=200, blank=True)
     public_id = models.CharField(max_length=40, unique=True)
@@ -81,6 +92,8 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    # The last of TOLD_DAYS_BEFORE at which its end was announced.
+    told_days_left = models.PositiveSmallIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ["created_at"]
@@ -88,10 +101,18 @@ class ApiToken(models.Model):
             models.CheckConstraint(
                 name="flags_api_token_scopes_are_known",
                 condition=Q(
-                    scopes__contained_by=["read", "write", "review", "admin"], scopes__len__gte=1
+                    scopes__contained_by=["read", "propose", "apply", "review", "admin"],
+                    scopes__len__gte=1,
                 ),
             )
         ]
 
     def __str__(self) -> str:
         return self.public_id
+
+    def days_left(self, now: datetime) -> int | None:
+        """Whole days until its end, once that is near; None before, without one, and when over."""
+        if self.expires_at is None or self.revoked_at is not None or self.expires_at <= now:
+            return None
+        days = (self.expires_at - now).days
+        return days if days < max(self.TOLD_DAYS_BEFORE) else None

@@ -14,7 +14,7 @@ from flagengine import Ruleset
 from flags.changes import Change, EditEnvironment, RemoveMember, from_json, submit
 from flags.changes.base import KINDS
 from flags.errors import ApprovalNeeded, Denied, FlagsiteError
-from flags.models import Environment, Project, SegmentIdBatch
+from flags.models import Environment, Project, SegmentIdBatch, User
 from flags.snapshots import deltas_since, ruleset_document
 from tests.cast import OPERATOR
 from tests.changes.world import EXAMPLES, PERSONAL, actor_of, built, every_example, users, world
@@ -26,6 +26,7 @@ RELEASED = Path(__file__).parent / "released"
 
 # What cannot be taken back, and says so by an undo of None.
 IRREVERSIBLE = {
+    "api_token.expires_soon",
     "api_token.revoked",
     "environment.deleted",
     "flag.deleted",
@@ -54,6 +55,7 @@ IRREVERSIBLE = {
     "request.withdrawn",
     "sdk_key.revoked",
     "segment.deleted",
+    "service_token.revoked",
     "user.factor_added",
     "user.factor_removed",
     "user.factors_reset",
@@ -267,9 +269,13 @@ def subjects_of(row: Model) -> set[str]:
         case "ApiToken":
             return {f"api_token:{row.public_id}"}
         case "Membership":
-            return {f"member:{row.user_id}"}
+            return {f"member:{row.user_id}", *service_named(row.user)}
         case "EnvironmentRole":
-            return {f"member:{row.membership.user_id}", f"environment:{row.environment.key}"}
+            return {
+                f"member:{row.membership.user_id}",
+                f"environment:{row.environment.key}",
+                *service_named(row.membership.user),
+            }
         case "Request":
             return {f"request:{row.number}"}
         case "Verdict" | "Comment":
@@ -289,9 +295,14 @@ def subjects_of(row: Model) -> set[str]:
         case "Policy":
             return {f"policy:{row.environment.key}"}
         case "User":
-            return {f"user:{row.pk}"}
+            return {f"user:{row.pk}", *service_named(row)}
         case name:
             return {f"{name.lower()}:{row.key}"}
+
+
+def service_named(account: User) -> set[str]:
+    """A service's account and membership come and go with the service."""
+    return {f"service:{account.username.partition('@')[0]}"} if account.is_service else set()
 
 
 @every_example

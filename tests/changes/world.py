@@ -32,6 +32,8 @@ from flags.changes import (
     CreateProject,
     CreateSdkKey,
     CreateSegment,
+    CreateService,
+    CreateServiceToken,
     CreateUser,
     DefineSegment,
     DeleteEnvironment,
@@ -58,6 +60,7 @@ from flags.changes import (
     RemoveFactor,
     RemoveMember,
     RemoveRampTemplate,
+    RemoveService,
     RemoveTeam,
     ResetFactors,
     RestoreFlag,
@@ -66,6 +69,7 @@ from flags.changes import (
     ReviewRequest,
     RevokeApiToken,
     RevokeSdkKey,
+    RevokeServiceToken,
     RevokeSessions,
     RollBackRamp,
     SetMember,
@@ -81,6 +85,7 @@ from flags.changes import (
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
+    WarnOfExpiry,
     WithdrawRequest,
     submit,
 )
@@ -134,6 +139,10 @@ WORLD: list[Change] = [
         username="editor",
         role="editor",
         environments={"staging": "reviewer", "production": "viewer"},
+    ),
+    CreateService(**SHOP, name="deployer", role="editor", environments={"production": "viewer"}),
+    CreateServiceToken(
+        **SHOP, service="deployer", public_id="fst_8", hash="8" * 64, scopes=["read", "propose"]
     ),
 ]
 
@@ -228,6 +237,19 @@ EXAMPLES: list[Change] = [
     RevokeSdkKey(**SHOP, public_id="fss_1"),
     CreateApiToken(username="editor", public_id="fst_2", hash="c" * 64, scopes=["read"]),
     RevokeApiToken(public_id="fst_1"),
+    WarnOfExpiry(public_id="fst_1", days=14),
+    CreateService(**SHOP, name="importer", role="viewer"),
+    RemoveService(**SHOP, name="deployer"),
+    CreateServiceToken(
+        **SHOP,
+        service="deployer",
+        public_id="fst_9",
+        hash="9" * 64,
+        scopes=["apply", "review"],
+        name="Pipeline",
+    ),
+    RevokeServiceToken(**SHOP, public_id="fst_8"),
+    SetMember(**SHOP, username="deployer@shop", role="viewer", environments={}),
     SetMember(**SHOP, username="viewer", role="editor"),
     SetMember(**SHOP, username="outsider", role="viewer"),
     SetMember(
@@ -326,7 +348,9 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         make_shop()
         submit(*WORLD, actor=OPERATOR)
         submit(
-            CreateApiToken(username="editor", public_id="fst_1", hash="d" * 64, scopes=["write"]),
+            CreateApiToken(
+                username="editor", public_id="fst_1", hash="d" * 64, scopes=["propose", "apply"]
+            ),
             actor=OPERATOR,
         )
         begun = timezone.now() - timedelta(days=2)

@@ -47,12 +47,12 @@ def test_an_sdk_key_is_alone_on_standard_output(project, kind):
 
 def test_an_api_token_is_alone_on_standard_output(users):
     out, err = run(
-        "create_api_token", "--user", "editor", "--scopes", "read,write", "--expires", "90d"
+        "create_api_token", "--user", "editor", "--scopes", "read,propose,apply", "--expires", "90d"
     )
 
     secret = out.removesuffix("\n")
     token = ApiToken.objects.get(hash=hash_of(secret))
-    assert (token.user, token.scopes) == (users["editor"], ["read", "write"])
+    assert (token.user, token.scopes) == (users["editor"], ["apply", "propose", "read"])
     assert round((token.expires_at - token.created_at).total_seconds() / 86_400) == 90
     assert secret not in err
 

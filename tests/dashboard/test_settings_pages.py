@@ -331,7 +331,9 @@ def test_nobody_changes_more_than_their_own_password(viewer, change):
 
 
 def test_a_token_changes_no_password(viewer):
-    by_token = replace(viewer, token="fst_1", scopes=frozenset({"read", "write", "admin"}))
+    by_token = replace(
+        viewer, token="fst_1", scopes=frozenset({"read", "propose", "apply", "admin"})
+    )
 
     with pytest.raises(Denied):
         submit(ChangePassword(username="viewer", password_hash="x"), actor=by_token)
@@ -341,14 +343,15 @@ def test_a_token_is_shown_once_and_revoked(browser, users):
     page = browser("editor")
 
     response = page.post(
-        "/account/tokens", {"name": "deploys", "scopes": ["read", "write"], "lifetime": "30"}
+        "/account/tokens",
+        {"name": "deploys", "scopes": ["read", "propose", "apply"], "lifetime": "30"},
     )
 
     secret = re.search(r"fst_[0-9a-f]{12}_[\w-]{43}", response.content.decode())
     token = ApiToken.objects.get(user=users["editor"])
     assert secret
     assert token.hash == hash_of(secret[0])
-    assert token.scopes == ["read", "write"]
+    assert token.scopes == ["read", "propose", "apply"]
     assert token.expires_at is not None
     assert secret[0] not in page.get("/account/tokens").content.decode()
 

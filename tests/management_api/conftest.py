@@ -17,7 +17,9 @@ def calling(project: Any, users: Any) -> Any:
     """`calling("editor", scopes=["read"])` calls with a token of that person."""
     django_cache.clear()
 
-    def build(username: str, *, scopes: Any = ("read", "write", "admin"), **made: Any) -> Caller:
+    def build(
+        username: str, *, scopes: Any = ("read", "propose", "apply", "admin"), **made: Any
+    ) -> Caller:
         secret = new_secret("fst")
         submit(
             CreateApiToken(

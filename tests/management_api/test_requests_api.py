@@ -60,7 +60,7 @@ def reviewing(guarded, calling):
     submit(
         ApplyRequest(project="shop", request=number, bypass_reason="for the tests"), actor=OPERATOR
     )
-    return calling("reviewer", scopes=["read", "write", "review"])
+    return calling("reviewer", scopes=["read", "propose", "apply", "review"])
 
 
 def ruleset(environment) -> bytes:
@@ -179,7 +179,7 @@ def test_lists_are_filtered(guarded, editing, reviewing):
 
 def test_a_bypass_is_an_admins_and_is_signed_by_somebody_else(guarded, editing, calling):
     place = asked(editing)
-    admin = calling("admin", scopes=["read", "write", "review", "admin"])
+    admin = calling("admin", scopes=["read", "propose", "apply", "review", "admin"])
     assert editing.post(f"{place}/apply", {"bypass_reason": "fire"}).status == 403
 
     bypassed = admin.post(f"{place}/apply", {"bypass_reason": "fire"})
@@ -273,7 +273,8 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    "scopes", [("read", "write", "admin"), ("read", "write", "admin", "review")]
+    "scopes",
+    [("read", "propose", "apply", "admin"), ("read", "propose", "apply", "admin", "review")],
 )
 def test_no_write_reaches_a_guarded_environment(guarded, calling, way, scopes):
     before = ruleset(guarded)
@@ -343,7 +344,7 @@ def test_a_token_does_not_review_unless_the_policy_lets_it(guarded, editing, cal
 
 
 def test_nobody_approves_their_own_nor_by_asking_again(guarded, calling):
-    caller = calling("admin", scopes=["read", "write", "review", "admin"])
+    caller = calling("admin", scopes=["read", "propose", "apply", "review", "admin"])
     place = asked(caller, armed=True)
 
     assert caller.post(f"{place}/review", {"verdict": "approved"}).status == 403

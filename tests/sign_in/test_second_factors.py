@@ -21,7 +21,7 @@ from flags.changes import (
     submit,
 )
 from flags.errors import Denied, SecondFactorNeeded
-from flags.models import Request
+from flags.models import ApiToken, Request
 from flags.models.secrets import new_secret
 from tests.cast import OPERATOR, PASSWORD
 from tests.sign_in.test_passwords import sign_in, told, words
@@ -203,10 +203,9 @@ def test_no_door_bypasses_without_it(enrolled, asked, admin, minutes):
 
 def test_the_api_asks_a_session_for_it_and_refuses_a_token(enrolled, asked):
     client, secret = enrolled("admin")
-    scopes = list(CreateApiToken.__annotations__["scopes"].__args__[0].__args__)
     token = new_secret("fst")
     made = CreateApiToken(
-        username="admin", public_id=token.public_id, hash=token.hash, scopes=scopes
+        username="admin", public_id=token.public_id, hash=token.hash, scopes=list(ApiToken.SCOPES)
     )
     submit(made, actor=OPERATOR)
     place, sent = f"/api/v1/projects/shop/requests/{asked}/apply", {"bypass_reason": "fire"}

@@ -138,7 +138,7 @@ def request_of(scope: Scope) -> Request | None:
 def author_of(scope: Scope) -> User | None:
     """Whose doing it is: the author of the request that is applied, else who acts."""
     request = request_of(scope)
-    return scope.person() if request is None else request.author
+    return scope.account() if request is None else request.author
 
 
 def to_come(instant: datetime, scope: Scope) -> datetime:

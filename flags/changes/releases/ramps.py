@@ -205,7 +205,7 @@ class ApproveRampStep(OnRamp, frozen=True, kw_only=True):
         ramp = self.found(scope, RampState.AWAITING_APPROVAL)
         if self.step is not None and self.step != ramp.step:
             raise StaleChange(f"ramp {ramp.number} is at step {ramp.step + 1} by now")
-        before, reviewer = ramp_facts(ramp), scope.person()
+        before, reviewer = ramp_facts(ramp), scope.account()
         if reviewer is None:
             raise Denied("approval of a step is a person's to give")
         self._refuse_who_may_not(scope, ramp, reviewer)

@@ -7,7 +7,7 @@ from flags.access import Action
 from flags.changes import rights
 from flags.changes.base import Change, Effect, Scope, change
 from flags.changes.releases.leases import GrantLease
-from flags.changes.requests.base import OnRequest, effect_on, facts, person
+from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import require_what_they_need, stored
 from flags.changes.requests.standing import Standing, close, settle_state, standing_of
 from flags.errors import ApprovalNeeded, Conflicting, Invalid, WrongState
@@ -33,7 +33,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         )  # fmt: skip
         before = facts(request)
         changes = stored(request.changes)
-        require_what_they_need(scope, changes)
+        require_what_they_need(scope, changes, asking=False)
         standing = standing_of(scope, request)
         if standing.moved:
             raise Conflicting("; ".join(str(row) for row in standing.moved))
@@ -57,7 +57,7 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         if self.lasts_seconds is not None:
             changes = [self._lease(request)]
         effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
-        request.bypass_reason, request.applied_by = self.bypass_reason, person(scope)
+        request.bypass_reason, request.applied_by = self.bypass_reason, scope.account()
         scope.save(request, "bypass_reason", "applied_by")
         close(scope, request, State.APPLIED, "")
         return [

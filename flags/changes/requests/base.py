@@ -6,7 +6,7 @@ from typing import Any
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Effect, Scope
 from flags.changes.requests.kept import stored, touched_by
 from flags.errors import NotFound, WrongState
-from flags.models import Request, State, User
+from flags.models import Request, State
 
 
 class OnRequest(Change, frozen=True, kw_only=True):
@@ -63,8 +63,3 @@ def facts(request: Request) -> dict[str, Any]:
 
 def effect_on(kind: str, before: dict[str, Any] | None, request: Request, **more: Any) -> Effect:
     return Effect(kind, f"request:{request.number}", before, facts(request) | more)
-
-
-def person(scope: Scope) -> User | None:
-    """Who acts, where that is a person."""
-    return scope.person()

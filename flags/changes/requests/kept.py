@@ -45,10 +45,11 @@ def take_in(
     """
     if any(row.project != request.project.key for row in changes):
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
-    require_what_they_need(scope, changes)
+    asking = not happens_by_itself(request)
+    require_what_they_need(scope, changes, asking=asking)
     performed = rehearse(scope, changes)
     for row, done in performed:
-        rights.require_reached(scope, row, done)
+        rights.require_reached(scope, row, done, asking=asking)
     effects = [effect for _, effects in performed for effect in effects]
     if not effects:
         raise Invalid.at("changes", "everything is as these changes would make it already")
@@ -63,14 +64,20 @@ def take_in(
     )
 
 
-def require_what_they_need(scope: Scope, changes: Sequence[Change]) -> None:
-    """Nobody asks for what they may not do: once approved, the clock may do it in their place."""
+def require_what_they_need(scope: Scope, changes: Sequence[Change], *, asking: bool) -> None:
+    """Nobody asks for what they may not do: once approved, it may be done in their place."""
     for row in changes:
-        rights.require(scope, row)
+        rights.require(scope, row, asking=asking)
 
 
-def require_what_they_do(scope: Scope, changes: Sequence[Change]) -> None:
-    """The same, judged by what they would reach as things are too."""
-    require_what_they_need(scope, changes)
+def require_what_it_does(scope: Scope, request: Request) -> None:
+    """The same of all that the request would do as things are."""
+    asking, changes = not happens_by_itself(request), stored(request.changes)
+    require_what_they_need(scope, changes, asking=asking)
     for row, done in rehearse(scope, changes):
-        rights.require_reached(scope, row, done)
+        rights.require_reached(scope, row, done, asking=asking)
+
+
+def happens_by_itself(request: Request) -> bool:
+    """Whether the clock applies it: then asking for it, or touching it, is letting it happen."""
+    return request.is_armed or request.apply_at is not None

@@ -9,9 +9,10 @@ from django.db.models import Max
 from flags.access import Action
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
 from flags.changes.rehearsal import as_seen, rehearse
-from flags.changes.requests.base import OnRequest, effect_on, facts, person
+from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import (
-    require_what_they_do,
+    happens_by_itself,
+    require_what_it_does,
     require_what_they_need,
     stored,
     subject_of,
@@ -29,6 +30,7 @@ class OpenRequest(Change, frozen=True, kw_only=True):
     """Keep changes until they are approved; `submit` asks for review at once."""
 
     can_wait = False
+    needs = Action.PROPOSE
 
     changes: list[dict[str, Any]]
     title: str = ""
@@ -46,10 +48,10 @@ class OpenRequest(Change, frozen=True, kw_only=True):
             project=project,
             number=(last or 0) + 1,
             reason=scope.reason,
-            author=person(scope),
+            author=scope.account(),
             is_armed=self.armed,
             apply_at=_to_come(self.apply_at, scope),
-            armed_by=person(scope) if self.armed or self.apply_at else None,
+            armed_by=scope.account() if self.armed or self.apply_at else None,
             created_at=scope.now,
         )
         take_in(scope, request, stored(self.changes))
@@ -82,9 +84,9 @@ class DraftChanges(Change, frozen=True, kw_only=True):
         return (ALL_ENVIRONMENTS,)
 
     def perform(self, scope: Scope) -> list[Effect]:
-        author = person(scope)
+        author = scope.account()
         if author is None:
-            raise Denied("a draft is a person's to collect")
+            raise Denied("a draft is collected by an account, not by the system")
         scope.environment(self.environment)
         draft = Request.objects.filter(
             project=scope.project,
@@ -124,6 +126,8 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
     Verdicts are bound to what the request does and when; those that this overtakes become stale.
     """
 
+    needs = Action.PROPOSE
+
     title: str | UnsetType = UNSET
     changes: list[dict[str, Any]] | UnsetType = UNSET
     armed: bool | UnsetType = UNSET
@@ -138,7 +142,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         request = self.found(scope, *OPEN)
         before = facts(request)
         _refuse_stale(request, self.expected_revision)
-        editor = person(scope)
+        editor = scope.account()
         if self.title is not UNSET:
             request.title = self.title
         if self.armed is not UNSET:
@@ -146,10 +150,10 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         if self.apply_at is not UNSET:
             request.apply_at, request.armed_by = _to_come(self.apply_at, scope), editor
         if self.changes is UNSET:
-            # Who arms it or moves its instant lets it happen, so they must be allowed what it does.
-            require_what_they_do(scope, stored(request.changes))
+            require_what_it_does(scope, request)
         else:
-            require_what_they_need(scope, stored(request.changes))
+            asking = not happens_by_itself(request)
+            require_what_they_need(scope, stored(request.changes), asking=asking)
             take_in(scope, request, stored(self.changes))
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
@@ -172,6 +176,8 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
     `drop` leaves the subject out of the request.
     """
 
+    needs = Action.PROPOSE
+
     subject: str
     choice: Literal["merge", "theirs", "mine", "drop"]
     expected_revision: int | None = None
@@ -179,10 +185,10 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *OPEN)
         _refuse_stale(request, self.expected_revision)
-        before, editor, changes = facts(request), person(scope), stored(request.changes)
+        before, editor, changes = facts(request), scope.account(), stored(request.changes)
         left = self._without(changes) if self.choice == "drop" else self._settled(scope, request)
         others = [row for row in request.seen if row["subject"] != self.subject]
-        require_what_they_need(scope, changes)
+        require_what_they_need(scope, changes, asking=not happens_by_itself(request))
         take_in(scope, request, left, seen_before=others)
         if editor is not None and editor != request.author:
             request.contributors.add(editor)
@@ -227,6 +233,8 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
 class SubmitRequest(OnRequest, frozen=True, kw_only=True):
     """Ask for review of a draft, or again after changes were asked for or a conflict was mended."""
 
+    needs = Action.PROPOSE
+
     title: str | UnsetType = UNSET
 
     def perform(self, scope: Scope) -> list[Effect]:
@@ -234,7 +242,7 @@ class SubmitRequest(OnRequest, frozen=True, kw_only=True):
             scope, State.DRAFT, State.CHANGES_REQUESTED, State.CONFLICTED, State.FAILED
         )
         before = facts(request)
-        require_what_they_do(scope, stored(request.changes))
+        require_what_it_does(scope, request)
         if self.title is not UNSET and self.title.strip():
             request.title = self.title.strip()
         if request.state == State.DRAFT and scope.reason:
@@ -252,7 +260,7 @@ class WithdrawRequest(OnRequest, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *OPEN)
-        if request.author is None or request.author != person(scope):
+        if request.author is None or request.author != scope.account():
             scope.rights.require(Action.ADMINISTER)
         before = facts(request)
         close(scope, request, State.WITHDRAWN, scope.reason)

@@ -5,7 +5,7 @@ from typing import Literal
 from flags import approval
 from flags.access import Action
 from flags.changes.base import Effect, Scope, change
-from flags.changes.requests.base import OnRequest, effect_on, facts, person
+from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.standing import Standing, settle_state, standing_of
 from flags.errors import Conflicting, Denied, Invalid, NotFound, WrongState
 from flags.models import REVIEWED, Comment, Request, State, User, Verdict
@@ -23,9 +23,9 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *REVIEWED)
-        before, reviewer = facts(request), person(scope)
+        before, reviewer = facts(request), scope.account()
         if reviewer is None:
-            raise Denied("a verdict is a person's to give")
+            raise Denied("a verdict is given by an account, not by the system")
         standing = standing_of(scope, request)
         self._refuse_who_may_not(scope, request, reviewer, standing)
         if self.verdict == "rejected" and not scope.reason:
@@ -57,8 +57,14 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
     def _refuse_who_may_not(
         self, scope: Scope, request: Request, reviewer: User, standing: Standing
     ) -> None:
-        if reviewer == request.author and self.verdict == "approved":
-            raise Denied("nobody approves a request of their own")
+        author, token = request.author, scope.actor.token
+        if author is not None and self.verdict == "approved":
+            if reviewer == author:
+                raise Denied("nobody approves a request of their own")
+            if approval.speaker(reviewer, token) == author.pk:
+                raise Denied(
+                    f"{author.get_username()}, whose request it is, made the token {token}"
+                )
         for demand in standing.demands:
             eligible = approval.eligible_reviewers(
                 demand.policy,
@@ -83,7 +89,7 @@ class UndoVerdict(OnRequest, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *REVIEWED)
-        before, reviewer = facts(request), person(scope)
+        before, reviewer = facts(request), scope.account()
         if reviewer is None or not _undo_verdicts(scope, request, reviewer):
             raise NotFound(f"there is no verdict of yours on request {request.number}")
         settle_state(scope, request)
@@ -102,9 +108,9 @@ class CommentOnRequest(OnRequest, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope)
-        author = person(scope)
+        author = scope.account()
         if author is None:
-            raise Denied("a comment is a person's to make")
+            raise Denied("a comment is made by an account, not by the system")
         if not self.body.strip():
             raise Invalid.at("body", "expected something to say, got nothing")
         answered = None
@@ -137,7 +143,7 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, State.APPLIED)
-        reviewer = person(scope)
+        reviewer = scope.account()
         if not request.bypass_reason or request.bypass_reviewed_by is not None:
             raise WrongState(f"request {request.number} has no bypass that waits for a review")
         if reviewer is None or reviewer in (request.author, request.applied_by):
