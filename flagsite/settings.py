@@ -137,7 +137,13 @@ LOGOUT_REDIRECT_URL = "account_login"
 # django-allauth does the signing in, flags/sign_in says what of it is ours (docs/adr/0007).
 ACCOUNT_ADAPTER = "flags.sign_in.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
-ACCOUNT_FORMS = {"login": "flags.sign_in.forms.SignInForm"}
+ACCOUNT_FORMS = {
+    "login": "flags.sign_in.forms.SignInForm",
+    "reset_password": "flags.sign_in.forms.ForgottenForm",
+}
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"  # noqa: S105
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+PASSWORD_RESET_TIMEOUT = 60 * 60
 ACCOUNT_SESSION_REMEMBER = True
 # Addresses are given by site administrators, invitations and identity providers; nobody adds one.
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -223,6 +229,7 @@ EVENT_SUBSCRIBERS = {
     "deliveries": {"calls": "flags.live.deliveries.open_delivery", "queue": "default"},
     "drift": {"calls": "flags.changes.drift.look_again", "queue": "default"},
     "notices": {"calls": "flags.notices.telling.tell", "queue": "default"},
+    "sign_in_mail": {"calls": "flags.sign_in.mail.send", "queue": "default"},
 }
 # The key that signs what the streams end at; without one nothing is signed.
 SIGNING_KEY = env.signing_key("FLAGSITE_SIGNING_KEY")

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 
 from flags.admin import (
     flags,
+    invitations,
     keys,
     log,
     people,
@@ -22,6 +23,7 @@ from flags.admin import (
 
 __all__ = [
     "flags",
+    "invitations",
     "keys",
     "log",
     "people",

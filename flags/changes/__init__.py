@@ -11,6 +11,8 @@ from flags.changes.keys import (
     RevokeSdkKey,
     WarnOfExpiry,
 )
+from flags.changes.invitations import CreateInvitation, RevokeInvitation, UseInvitation
+from flags.changes.keys import CreateApiToken, CreateSdkKey, RevokeApiToken, RevokeSdkKey
 from flags.changes.members import RemoveMember, SetMember
 from flags.changes.policies import RemoveTeam, SetPolicy, SetTeam
 from flags.changes.projects import CreateProject, EditProject
@@ -62,6 +64,7 @@ from flags.changes.service_accounts import (
 )
 from flags.changes.sign_in import (
     AddFactor,
+    AskPasswordReset,
     ChangePassword,
     ConnectIdentity,
     DisconnectIdentity,
@@ -82,6 +85,7 @@ __all__ = [
     "ApplyRequest",
     "ApproveRampStep",
     "ArchiveFlag",
+    "AskPasswordReset",
     "Change",
     "ChangePassword",
     "ChangeSegmentIds",
@@ -93,6 +97,7 @@ __all__ = [
     "CreateApiToken",
     "CreateEnvironment",
     "CreateFlag",
+    "CreateInvitation",
     "CreateProject",
     "CreateSdkKey",
     "CreateSegment",
@@ -133,6 +138,7 @@ __all__ = [
     "ReviewBypass",
     "ReviewRequest",
     "RevokeApiToken",
+    "RevokeInvitation",
     "RevokeSdkKey",
     "RevokeServiceToken",
     "RevokeSessions",
@@ -151,6 +157,7 @@ __all__ = [
     "SwitchFlag",
     "UndoVerdict",
     "WarnOfExpiry",
+    "UseInvitation",
     "WithdrawRequest",
     "configured_as",
     "from_json",

@@ -112,6 +112,16 @@ class ChangePassword(OnAccount, frozen=True, kw_only=True):
         return self.told(user, None, {"sessions_ended": ended})
 
 
+@change("user.password_reset_asked")
+class AskPasswordReset(OnAccount, frozen=True, kw_only=True):
+    """Somebody asked for a link to a new password; it goes to the account's address."""
+
+    needs = Action.ADMINISTER
+
+    def perform(self, scope: Scope) -> list[Effect]:
+        return self.told(self.account(scope), None, {})
+
+
 @change("user.factor_added")
 class AddFactor(OnAccount, frozen=True, kw_only=True):
     """A second factor was enrolled, or recovery codes were made anew."""

@@ -11,6 +11,7 @@ from flags.dashboard import (
     flags,
     history,
     inbox,
+    invitations,
     policies,
     projects,
     requests,
@@ -111,6 +112,16 @@ urlpatterns = [
     path("p/<str:project>/settings", settings.project_settings, name="project-settings"),
     path("p/<str:project>/settings/members", settings.members, name="members"),
     path("p/<str:project>/settings/members/remove", settings.remove_member, name="remove-member"),
+    path(
+        "p/<str:project>/settings/members/invitations",
+        invitations.invitations,
+        name="invitations",
+    ),
+    path(
+        "p/<str:project>/settings/members/invitations/<uuid:invitation>/revoke",
+        invitations.revoke_invitation,
+        name="revoke-invitation",
+    ),
     path("p/<str:project>/settings/teams", policies.teams, name="teams"),
     path("p/<str:project>/settings/teams/remove", policies.remove_team, name="remove-team"),
     path(

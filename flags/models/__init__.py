@@ -3,6 +3,7 @@
 from flags.models.deliveries import Delivery, Instance
 from flags.models.environments import Environment, EnvironmentRole
 from flags.models.flags import Flag, FlagConfiguration
+from flags.models.invitations import Invitation
 from flags.models.notices import Notice
 from flags.models.policies import Policy, Team
 from flags.models.projects import Membership, Project, Role
@@ -32,6 +33,7 @@ __all__ = [
     "Flag",
     "FlagConfiguration",
     "Instance",
+    "Invitation",
     "Lease",
     "LeaseState",
     "Membership",

@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from audit.facts import Actor
 from flags.changes import (
     AddFactor,
+    AskPasswordReset,
     Change,
     ChangePassword,
     FailSignIn,
@@ -90,6 +91,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             kind, factor = TOLD[template_prefix]
             change: Change = kind(username=user.get_username(), factor=factor)
             submit(change, actor=user.as_actor())
+
+    def send_password_reset_mail(self, user: Any, email: str, context: Any) -> None:
+        """The mail is written and sent by a worker, once the event is in the log."""
+        submit(AskPasswordReset(username=user.get_username()), actor=SYSTEM)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         """Without the password where there is a second factor: whoever has only the password must

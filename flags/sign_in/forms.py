@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allauth.account.forms import LoginForm
+from allauth.account.forms import LoginForm, ResetPasswordForm
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms
 from allauth.mfa.models import Authenticator
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from flags.changes import FailSignIn, submit
+from flags.models import User
 from flags.queries.sign_in import account_named
 from flags.sign_in.adapters import SYSTEM
 
@@ -24,6 +25,16 @@ class SignInForm(LoginForm):  # type: ignore[misc]
         typed: str = super().clean_login()
         account = account_named(typed)
         return typed if account is None else account.get_username()
+
+
+class ForgottenForm(ResetPasswordForm):  # type: ignore[misc]
+    """Leads to a new password whoever has one: not people who come by an identity provider alone."""
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        found = User.objects.filter(email__iexact=email, is_active=True)
+        self.users = [user for user in found if user.has_usable_password()]
+        return email
 
 
 class _Once:

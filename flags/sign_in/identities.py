@@ -22,6 +22,7 @@ from flags.changes import ConnectIdentity, CreateUser, FailSignIn, submit
 from flags.errors import AlreadyExists
 from flags.models import User
 from flags.sign_in.adapters import SYSTEM
+from flags.sign_in.invitations import is_invited
 
 # In the session of who confirmed that they want to connect an identity to the account they are in.
 CONNECTING = "sign-in.connecting"
@@ -60,7 +61,7 @@ class IdentityAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             _refuse(request, "There is no account for you yet. Ask for an invitation.")
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
-        return settings.OIDC_MAKES_ACCOUNTS
+        return settings.OIDC_MAKES_ACCOUNTS or is_invited(request)
 
     def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
         """Make the account of who came for the first time."""

@@ -11,7 +11,8 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from flags.sign_in import identities
-from flags.sign_in.views import SignInPage
+from flags.sign_in.invitations import invitation
+from flags.sign_in.views import ForgottenPage, SignInPage
 
 THE_PROVIDER = {"provider_id": settings.OIDC_PROVIDER}
 SIGN_IN = RedirectView.as_view(pattern_name="account_login")
@@ -25,6 +26,19 @@ urlpatterns = [
     path("sign-in/with/cancelled", SIGN_IN, name="socialaccount_login_cancelled"),
     path("account/identities/connect", identities.connect, name="connect-identity"),
     path("sign-in/second-factor", mfa.authenticate, name="mfa_authenticate"),
+    path("invitations/<str:token>", invitation, name="invitation"),
+    path("sign-in/forgotten", ForgottenPage.as_view(), name="account_reset_password"),
+    path("sign-in/forgotten/sent", account.password_reset_done, name="account_reset_password_done"),
+    path(
+        "sign-in/new-password/<str:uidb36>/<str:key>",
+        account.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "sign-in/new-password/done",
+        account.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
     path("sign-in/inactive", account.account_inactive, name="account_inactive"),
     path("sign-out", account.logout, name="account_logout"),
     # The Django admin has no way in or out of its own.

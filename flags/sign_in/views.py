@@ -12,10 +12,18 @@ class SignInPage(account.LoginView):  # type: ignore[misc]
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         provider = settings.OIDC_NAME if settings.OIDC_ISSUER else None
-        return {**super().get_context_data(**more), "provider": provider}
+        sent = settings.MAIL_IS_SENT
+        return {**super().get_context_data(**more), "provider": provider, "mail_is_sent": sent}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
         too_often = form.has_error("__all__", "too_many_login_attempts")
         response.status_code = 429 if too_often else 422
         return response
+
+
+class ForgottenPage(account.PasswordResetView):  # type: ignore[misc]
+    """Says so where no mail is sent."""
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**more), "mail_is_sent": settings.MAIL_IS_SENT}

@@ -41,6 +41,8 @@ IRREVERSIBLE = {
     "ramp.rolled_back",
     "ramp.skipped",
     "ramp.stopped",
+    "invitation.accepted",
+    "invitation.revoked",
     "request.applied",
     "request.bypass_reviewed",
     "request.closed",
@@ -62,6 +64,7 @@ IRREVERSIBLE = {
     "user.identity_connected",
     "user.identity_disconnected",
     "user.password_changed",
+    "user.password_reset_asked",
     "user.sessions_revoked",
     "user.sign_in_failed",
     "user.signed_in",
@@ -74,6 +77,7 @@ OF_SIGNING_IN = {
     "user.factors_reset",
     "user.identity_connected",
     "user.identity_disconnected",
+    "user.password_reset_asked",
     "user.sessions_revoked",
     "user.sign_in_failed",
     "user.signed_in",
@@ -294,6 +298,8 @@ def subjects_of(row: Model) -> set[str]:
             return {f"ramp_template:{row.key}"}
         case "Policy":
             return {f"policy:{row.environment.key}"}
+        case "Invitation":
+            return {f"invitation:{row.pk}"}
         case "User":
             return {f"user:{row.pk}", *service_named(row)}
         case name:

@@ -18,6 +18,7 @@ from flags.changes import (
     ApplyRequest,
     ApproveRampStep,
     ArchiveFlag,
+    AskPasswordReset,
     Change,
     ChangePassword,
     ChangeSegmentIds,
@@ -29,6 +30,7 @@ from flags.changes import (
     CreateApiToken,
     CreateEnvironment,
     CreateFlag,
+    CreateInvitation,
     CreateProject,
     CreateSdkKey,
     CreateSegment,
@@ -68,6 +70,7 @@ from flags.changes import (
     ReviewBypass,
     ReviewRequest,
     RevokeApiToken,
+    RevokeInvitation,
     RevokeSdkKey,
     RevokeServiceToken,
     RevokeSessions,
@@ -86,10 +89,11 @@ from flags.changes import (
     SwitchFlag,
     UndoVerdict,
     WarnOfExpiry,
+    UseInvitation,
     WithdrawRequest,
     submit,
 )
-from flags.models import Project, User
+from flags.models import Invitation, Project, User
 from tests.cast import OPERATOR, make_accounts, make_shop
 
 SHOP: dict[str, Any] = {"project": "shop"}
@@ -169,6 +173,7 @@ REQUESTS: list[tuple[str | None, Change]] = [
 
 # What the viewer is signed in with and at: rows of allauth's, which no change makes.
 SESSION = 4_711
+INVITATION = "4b5e9d2c-7a61-4f0e-9c83-1d2f6a7b8c90"
 PRODUCTION: dict[str, Any] = {**SHOP, "environment": "production"}
 DAY = {"hold": {"seconds": 24 * 60 * 60}}
 APPROVAL = {"hold": {"approval": True}}
@@ -314,6 +319,10 @@ EXAMPLES: list[Change] = [
     ExtendLease(**SHOP, lease=1, ends_at=LATER),
     KeepLease(**SHOP, lease=1),
     HoldLease(**SHOP, lease=1, why="Somebody changed it"),
+    AskPasswordReset(username="viewer"),
+    CreateInvitation(**SHOP, email="newcomer@example.org", role="editor", mailed=True),
+    RevokeInvitation(**SHOP, invitation=INVITATION),
+    UseInvitation(**SHOP, invitation=INVITATION),
     ConnectIdentity(username="viewer", provider="3f2a", uid="other"),
     DisconnectIdentity(username="viewer", identity=SESSION),
 ]
@@ -361,6 +370,11 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
             submit(change, actor=User.objects.get(username=who).as_actor() if who else OPERATOR)
         viewer = User.objects.get(username="viewer")
         UserSession.objects.create(pk=SESSION, user=viewer, session_key="k", ip="192.0.2.1")
+        now = timezone.now()
+        Invitation.objects.create(
+            pk=INVITATION, project=Project.objects.get(key="shop"), email="x@example.org",
+            role="viewer", is_mailed=True, created_at=now, expires_at=now + timedelta(days=7),
+        )  # fmt: skip
         SocialAccount.objects.create(pk=SESSION, user=viewer, provider="3f2a", uid="viewer")
         Authenticator.objects.create(user=viewer, type=Authenticator.Type.TOTP, data={})
         yield
