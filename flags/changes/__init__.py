@@ -4,6 +4,7 @@ from flags.changes.base import UNSET, Change, from_json
 from flags.changes.configurations import ConfigureFlag, SwitchFlag, configured_as
 from flags.changes.environments import CreateEnvironment, DeleteEnvironment, EditEnvironment
 from flags.changes.flags import ArchiveFlag, CreateFlag, DeleteFlag, EditFlag, RestoreFlag
+from flags.changes.invitations import CreateInvitation, RevokeInvitation, UseInvitation
 from flags.changes.keys import (
     CreateApiToken,
     CreateSdkKey,
@@ -11,8 +12,6 @@ from flags.changes.keys import (
     RevokeSdkKey,
     WarnOfExpiry,
 )
-from flags.changes.invitations import CreateInvitation, RevokeInvitation, UseInvitation
-from flags.changes.keys import CreateApiToken, CreateSdkKey, RevokeApiToken, RevokeSdkKey
 from flags.changes.members import RemoveMember, SetMember
 from flags.changes.policies import RemoveTeam, SetPolicy, SetTeam
 from flags.changes.projects import CreateProject, EditProject
@@ -156,8 +155,8 @@ __all__ = [
     "SubmitRequest",
     "SwitchFlag",
     "UndoVerdict",
-    "WarnOfExpiry",
     "UseInvitation",
+    "WarnOfExpiry",
     "WithdrawRequest",
     "configured_as",
     "from_json",

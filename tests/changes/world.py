@@ -88,8 +88,8 @@ from flags.changes import (
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
-    WarnOfExpiry,
     UseInvitation,
+    WarnOfExpiry,
     WithdrawRequest,
     submit,
 )

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('flags', '0006_notices_and_mail'),
+        ('flags', '0007_services_and_scopes_of_tokens'),
     ]
 
     operations = [
