@@ -687,3 +687,11 @@ def test_approval_of_a_step_is_no_way_round_the_gate(flag, editor, reviewer):
         approve(reviewer)
 
     assert share() == 1_000
+
+
+def test_a_request_for_a_ramp_is_titled_by_its_flag(a_flag):
+    a_flag()
+
+    asked = submit(OpenRequest(**SHOP, changes=[START.as_json()]), actor=OPERATOR)
+
+    assert Request.objects.get(number=asked.request).title == "new-checkout: ramp started"

@@ -284,6 +284,14 @@ def _to_come(instant: datetime | None, scope: Scope) -> datetime | None:
 
 
 def _titled(request: Request) -> str:
-    subjects = sorted({row["subject"].partition(":")[2] for row in request.seen})
-    verbs = sorted({row["kind"].partition(".")[2].replace("_", " ") for row in request.changes})
-    return f"{', '.join(subjects[:3])}: {', '.join(verbs)}"[:200]
+    subjects = [row["subject"].partition(":") for row in request.seen]
+    # A ramp or a lease has but a number, and alters something that has a key.
+    keys = sorted({key for noun, _, key in subjects if noun not in ("ramp", "lease")})
+    done = sorted({_done(row["kind"]) for row in request.changes})
+    return f"{', '.join(keys[:3])}: {', '.join(done)}"[:200]
+
+
+def _done(kind: str) -> str:
+    """What a kind of event says was done: `switched`, and `ramp started` where the noun is needed."""
+    noun, _, verb = kind.replace("_", " ").partition(".")
+    return verb if noun in ("flag", "segment") else f"{noun} {verb}"
