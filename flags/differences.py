@@ -143,6 +143,8 @@ def _appeared(state: Mapping[str, Any]) -> list[str]:
     if "role" in state:
         said = [f"Became a member as {state['role']}"]
         return said + _exceptions_changed({}, state.get("environments"))
+    if "file_sha256" in state:
+        return [f"Events {state['first']} to {state['last']} were archived as {state['file']}"]
     if "kind" in state and "environment" in state:
         named = f" named {state['name']}" if state.get("name") else ""
         return [f"Created as a {state['kind']} key of {state['environment']}{named}"]

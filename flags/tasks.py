@@ -6,7 +6,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from audit.facts import Actor
 from flags.changes import due, expiry
+from flags.changes.archives import archive
 from flags.changes.releases import clock
 from flags.notices import mailing, telling
 
@@ -36,3 +38,18 @@ def tell_what_expires() -> int:
 @shared_task
 def sweep_tokens() -> int:
     return expiry.warn_of_expiry(now=timezone.now())
+
+
+@shared_task
+def archive_events() -> int:
+    """How many files were written; none where events are kept for ever."""
+    if not settings.EVENTS_KEPT:
+        return 0
+    now = timezone.now()
+    made = archive(
+        before=now - settings.EVENTS_KEPT,
+        folder=settings.ARCHIVE,
+        actor=Actor.system("retention"),
+        now=now,
+    )
+    return sum(1 for _ in made)

@@ -296,6 +296,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"queue": "default", "expires": 300},
     },
+    # Does nothing where events are kept for ever.
+    "archive-events": {
+        "task": "flags.tasks.archive_events",
+        "schedule": timedelta(hours=1),
+        "options": {"queue": "default", "expires": 3600},
+    },
     "sweep-requests": {
         "task": "flags.tasks.sweep_requests",
         "schedule": REQUEST_SWEEP,

@@ -1,5 +1,6 @@
 """Every write: what can be changed, one file per noun, and `submit`, the only way in."""
 
+from flags.changes.archives import ArchiveEvents
 from flags.changes.base import UNSET, Change, from_json
 from flags.changes.configurations import ConfigureFlag, SwitchFlag, configured_as
 from flags.changes.environments import CreateEnvironment, DeleteEnvironment, EditEnvironment
@@ -83,6 +84,7 @@ __all__ = [
     "AdvanceRamp",
     "ApplyRequest",
     "ApproveRampStep",
+    "ArchiveEvents",
     "ArchiveFlag",
     "AskPasswordReset",
     "Change",

@@ -102,12 +102,16 @@ def instants(request: HttpRequest, shell: Shell) -> HttpResponse:
     if since >= until:
         problems.append("expected an earlier instant first and a later one second")
     else:
-        before, after = entries_at(environment, since), entries_at(environment, until)
-        found = differences_of(before, after)
-        ids = [
-            (subject.partition(":")[2], sentences({}, change))
-            for subject, change in ids_changed_between(environment, since, until)
-        ]
+        try:
+            before, after = entries_at(environment, since), entries_at(environment, until)
+        except NotFound as error:
+            problems.append(str(error))
+        else:
+            found = differences_of(before, after)
+            ids = [
+                (subject.partition(":")[2], sentences({}, change))
+                for subject, change in ids_changed_between(environment, since, until)
+            ]
     context = {
         "shell": shell,
         "environment": environment,

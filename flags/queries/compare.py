@@ -64,8 +64,10 @@ def entries_now(environment: Environment) -> dict[str, Entry]:
 def entries_at(environment: Environment, instant: datetime) -> dict[str, Entry]:
     """The same as it was at an instant: what is there now, with what came since taken back.
 
-    Three queries; the longer ago, the more events are read.
+    Four queries; the longer ago, the more events are read. Raises NotFound for an instant whose
+    events are archived.
     """
+    _refuse_what_is_archived(environment, instant)
     since = Event.objects.filter(stream=environment.stream_key, at__gt=instant)
     first: dict[str, Any] = {}
     for effects in since.order_by("version").values_list("effects", flat=True).iterator(500):
@@ -74,6 +76,14 @@ def entries_at(environment: Environment, instant: datetime) -> dict[str, Entry]:
                 first.setdefault(effect["subject"], effect["before"])
     then = entries_now(environment) | first
     return {subject: entry for subject, entry in sorted(then.items()) if entry is not None}
+
+
+def _refuse_what_is_archived(environment: Environment, instant: datetime) -> None:
+    oldest = Event.objects.filter(stream=environment.stream_key).order_by("version").first()
+    if oldest is not None and oldest.version > 1 and instant < oldest.at:
+        raise NotFound(
+            f"what happened in {environment.key} before {oldest.at:%Y-%m-%d %H:%M} UTC is archived"
+        )
 
 
 def ids_changed_between(

@@ -12,11 +12,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.facts import Actor
+from audit.models import OutboxEntry
 from flags.changes import (
     AddFactor,
     AdvanceRamp,
     ApplyRequest,
     ApproveRampStep,
+    ArchiveEvents,
     ArchiveFlag,
     AskPasswordReset,
     Change,
@@ -325,6 +327,7 @@ EXAMPLES: list[Change] = [
     UseInvitation(**SHOP, invitation=INVITATION),
     ConnectIdentity(username="viewer", provider="3f2a", uid="other"),
     DisconnectIdentity(username="viewer", identity=SESSION),
+    ArchiveEvents(stream="site", last=1, file="site-1-1.jsonl.gz", file_sha256="0" * 64),
 ]
 PERSONAL = {
     "request.drafted": "editor",
@@ -377,6 +380,8 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         )  # fmt: skip
         SocialAccount.objects.create(pk=SESSION, user=viewer, provider="3f2a", uid="viewer")
         Authenticator.objects.create(user=viewer, type=Authenticator.Type.TOTP, data={})
+        # Everything so far was delivered.
+        OutboxEntry.objects.all().delete()
         yield
         transaction.set_rollback(True)
 
