@@ -9,6 +9,7 @@ import pytest
 
 from flagengine import result
 from flagengine.operators import OPERATORS
+from flags import access
 from flags.changes.base import KINDS
 from flags.management_api import errors
 from flags.websockets.sockets import Close
@@ -83,6 +84,15 @@ def test_every_problem_that_the_management_api_answers_is_explained():
     page = text_of("management-api.md")
 
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+
+
+def test_every_action_is_explained_as_it_is_judged():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| `(\w+)` \|", text_of("access.md"), re.MULTILINE)
+
+    assert sorted(rows) == sorted(
+        (action.value, access.LOWEST_ROLE[action].value, access.SCOPE[action])
+        for action in access.Action
+    )
 
 
 def test_every_close_code_of_a_websocket_is_explained():

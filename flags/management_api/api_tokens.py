@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +23,9 @@ from flags.models.secrets import new_secret
 class ApiTokenShown(serializers.ModelSerializer[ApiToken]):
     username = serializers.CharField(source="user.username")
     scopes = serializers.ListField(child=Choice(ApiToken.SCOPES))
+    expires_in_days = serializers.SerializerMethodField(
+        help_text="Whole days that are left, once its end is near; else null."
+    )
 
     class Meta:
         model = ApiToken
@@ -32,9 +36,13 @@ class ApiTokenShown(serializers.ModelSerializer[ApiToken]):
             "scopes",
             "created_at",
             "expires_at",
+            "expires_in_days",
             "revoked_at",
             "last_used_at",
         ]
+
+    def get_expires_in_days(self, token: ApiToken) -> int | None:
+        return token.days_left(timezone.now())
 
 
 class ApiTokenMade(ApiTokenShown):

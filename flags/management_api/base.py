@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -30,7 +31,7 @@ from flags.management_api.idempotency import once
 from flags.management_api.pages import Pages
 from flags.management_api.parsing import LengthRequired, StrictJsonParser
 from flags.management_api.waiting import ApprovalAsked, Waiting, missing_shown, waiting_answer
-from flags.models import Environment, Flag, Project, Segment
+from flags.models import ApiToken, Environment, Flag, Project, Segment
 
 DRY_RUN = "dry_run"
 
@@ -46,6 +47,20 @@ class ManagementView(APIView):
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired("expected Content-Length; a body in chunks is not taken here")
         super().initial(request, *args, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        token = getattr(request, "auth", None)
+        if isinstance(token, ApiToken) and token.days_left(timezone.now()) is not None:
+            assert token.expires_at is not None, "what has days left has an end"
+            answer["Flagsite-Token-Expires"] = token.expires_at.isoformat()
+        return answer
+
+    def require(self, action: Action, project: Project) -> None:
+        """Raises Denied for a caller who may not."""
+        access.require(self.actor, action, project)
 
     @property
     def actor(self) -> Actor:

@@ -43,6 +43,14 @@ def expected(
     return number if named or in_body is not None else None
 
 
+def require_tag(request: Request, current: str) -> bool:
+    """Whether the editor says what they saw. Raises PreconditionFailed when that is another state."""
+    header = request.headers.get("If-Match", "*").strip()
+    if header != "*" and current not in _strong_tags(header):
+        raise PreconditionFailed(f"it is at {current}, If-Match names {header}")
+    return header != "*"
+
+
 def is_known(request: Request, tag: str) -> bool:
     """Whether `If-None-Match` says that the caller has this state."""
     header = request.headers.get("If-None-Match", "")

@@ -72,6 +72,12 @@ from flags.management_api.segments import (
     OneSegment,
     Segments,
 )
+from flags.management_api.service_accounts import (
+    OneService,
+    OneServiceToken,
+    Services,
+    ServiceTokens,
+)
 from flags.management_api.teams import OneTeam, Teams
 
 PROJECT = "projects/<str:project>"
@@ -111,6 +117,18 @@ urlpatterns = [
     path(f"{ENVIRONMENT}/copy", EnvironmentCopied.as_view(), name="api-environment-copied"),
     path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
     path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
+    path(f"{PROJECT}/services", Services.as_view(), name="api-services"),
+    path(f"{PROJECT}/services/<str:service_name>", OneService.as_view(), name="api-service"),
+    path(
+        f"{PROJECT}/services/<str:service_name>/tokens",
+        ServiceTokens.as_view(),
+        name="api-service-tokens",
+    ),
+    path(
+        f"{PROJECT}/services/<str:service_name>/tokens/<str:public_id>",
+        OneServiceToken.as_view(),
+        name="api-service-token",
+    ),
     path(f"{PROJECT}/teams", Teams.as_view(), name="api-teams"),
     path(f"{PROJECT}/teams/<str:team>", OneTeam.as_view(), name="api-team"),
     path(f"{PROJECT}/requests", Requests.as_view(), name="api-requests"),
