@@ -100,14 +100,14 @@ def _new_token(request: HttpRequest, user: User) -> Secret:
             hash=secret.hash,
             scopes=scopes,  # type: ignore[arg-type]
             name=name,
-            expires_at=_end_of_life(request.POST.get("lifetime", "")),
+            expires_at=end_of_life(request.POST.get("lifetime", "")),
         ),
         actor=user.as_actor(),
     )
     return secret
 
 
-def _end_of_life(days: str) -> datetime | None:
+def end_of_life(days: str) -> datetime | None:
     """Midnight after so many days; None for a token without an end."""
     if days not in dict(LIFETIMES):
         raise Invalid.at("expires_at", f"expected one of the lifetimes offered, got {days!r}")

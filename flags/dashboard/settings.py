@@ -5,30 +5,37 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flags.changes import (
+    UNSET,
     Change,
     CreateEnvironment,
     CreateSdkKey,
+    CreateService,
+    CreateServiceToken,
     DeleteEnvironment,
     EditEnvironment,
     EditProject,
     RemoveMember,
+    RemoveService,
     RevokeSdkKey,
+    RevokeServiceToken,
     SetMember,
     submit,
 )
+from flags.dashboard.account import LIFETIMES, SCOPES, end_of_life
 from flags.dashboard.problems import by_field
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import FlagsiteError, Invalid
-from flags.models import Environment, Role, SdkKey
+from flags.models import ApiToken, Environment, Membership, Role, SdkKey
 from flags.models.secrets import Secret, new_secret
 from flags.queries.connections import keys_of
 from flags.queries.environments import environment_rows
-from flags.queries.members import members_of
+from flags.queries.members import members_of, services_of
 
 ROLES = {
     Role.VIEWER: "sees everything, changes nothing",
@@ -225,22 +232,70 @@ def members(request: HttpRequest, shell: Shell) -> HttpResponse:
     error: FlagsiteError | None = None
     if request.method == "POST":
         username, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
+        change = SetMember(
+            project=shell.project.key,
+            username=username,
+            role=role,  # type: ignore[arg-type]
+            environments=_exceptions(request, shell),
+        )
         try:
-            if role not in Role.values:
-                raise Invalid.at("role", f"expected one of {', '.join(Role.values)}, got {role!r}")
-            change = SetMember(project=shell.project.key, username=username, role=role)  # type: ignore[arg-type]
+            _require_role(role)
             return _done(request, shell, change, f"{username} is {role} now", "members")
         except FlagsiteError as refusal:
             error = refusal
-    context = {
-        "shell": shell,
-        "tab": "members",
-        "members": members_of(shell.project),
-        "roles": [(role.value, role.label, means) for role, means in ROLES.items()],
-        "typed": request.POST if error else None,
-        "problems": by_field(error, {"username", "role"}),
-    }
-    return render(request, "dashboard/settings/members.html", context, status=_status(error))
+    return _members_page(request, shell, error)
+
+
+@require_POST
+@project_page("settings")
+def create_service(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """Make an account for a program."""
+    name, role = request.POST.get("name", "").strip(), request.POST.get("service_role", "")
+    change = CreateService(project=shell.project.key, name=name, role=role)  # type: ignore[arg-type]
+    try:
+        _require_role(role)
+        return _done(request, shell, change, f"The service {name} is made", "members")
+    except FlagsiteError as refusal:
+        return _members_page(request, shell, refusal)
+
+
+@require_POST
+@project_page("settings")
+def remove_service(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """Take a service out of the project; its tokens are refused at once."""
+    name = request.POST.get("name", "")
+    change = RemoveService(project=shell.project.key, name=name)
+    return _done(request, shell, change, f"The service {name} is removed", "members")
+
+
+@require_POST
+@never_cache
+@project_page("settings")
+def create_service_token(request: HttpRequest, shell: Shell) -> HttpResponse:
+    """Make a token of a service and show its secret, this once."""
+    secret = new_secret(ApiToken.PREFIX)
+    try:
+        change = CreateServiceToken(
+            project=shell.project.key,
+            service=request.POST.get("service", ""),
+            public_id=secret.public_id,
+            hash=secret.hash,
+            scopes=[one for one in ApiToken.SCOPES if one in request.POST.getlist("scopes")],  # type: ignore[misc]
+            name=request.POST.get("token_name", "").strip(),
+            expires_at=end_of_life(request.POST.get("lifetime", "")),
+        )
+        submit(change, actor=shell.actor)
+    except FlagsiteError as refusal:
+        return _members_page(request, shell, refusal)
+    return _members_page(request, shell, None, secret=secret)
+
+
+@require_POST
+@project_page("settings")
+def revoke_service_token(request: HttpRequest, shell: Shell, token: str) -> HttpResponse:
+    """Refuse a service's token from now on."""
+    submit(RevokeServiceToken(project=shell.project.key, public_id=token), actor=shell.actor)
+    return told(request, redirect("members", project=shell.project.key), f"{token} is revoked")
 
 
 @require_POST
@@ -250,6 +305,54 @@ def remove_member(request: HttpRequest, shell: Shell) -> HttpResponse:
     username = request.POST.get("username", "")
     change = RemoveMember(project=shell.project.key, username=username)
     return _done(request, shell, change, f"{username} is no longer a member", "members")
+
+
+def _members_page(
+    request: HttpRequest,
+    shell: Shell,
+    error: FlagsiteError | None,
+    *,
+    secret: Secret | None = None,
+) -> HttpResponse:
+    context = {
+        "shell": shell,
+        "tab": "members",
+        "members": [(row, _roles_by_environment(row, shell)) for row in members_of(shell.project)],
+        "services": [
+            (row, row.user.get_username().partition("@")[0], _roles_by_environment(row, shell))
+            for row in services_of(shell.project)
+        ],
+        "roles": [(role.value, role.label, means) for role, means in ROLES.items()],
+        "scopes": SCOPES,
+        "lifetimes": LIFETIMES,
+        "secret": secret,
+        "now": timezone.now(),
+        "typed": request.POST if error else None,
+        "problems": by_field(error, {"username", "role", "name"}),
+    }
+    return render(request, "dashboard/settings/members.html", context, status=_status(error))
+
+
+def _roles_by_environment(member: Membership, shell: Shell) -> list[tuple[Environment, str]]:
+    """Each environment with the role that is another one there, empty where it is not."""
+    exceptions = member.exceptions()
+    return [
+        (environment, exceptions[environment.key].value if environment.key in exceptions else "")
+        for environment in shell.environments
+    ]
+
+
+def _exceptions(request: HttpRequest, shell: Shell) -> Any:
+    """The exceptions that a form gives; those that there are stay where it has no such fields."""
+    given = {row.key: request.POST.get(f"role-in-{row.key}") for row in shell.environments}
+    if all(role is None for role in given.values()):
+        return UNSET
+    return {key: role for key, role in given.items() if role in Role.values}
+
+
+def _require_role(role: str) -> None:
+    if role not in Role.values:
+        raise Invalid.at("role", f"expected one of {', '.join(Role.values)}, got {role!r}")
 
 
 def _environment_page(

@@ -122,6 +122,20 @@ urlpatterns = [
         invitations.revoke_invitation,
         name="revoke-invitation",
     ),
+    path("p/<str:project>/settings/services", settings.create_service, name="create-service"),
+    path(
+        "p/<str:project>/settings/services/remove", settings.remove_service, name="remove-service"
+    ),
+    path(
+        "p/<str:project>/settings/services/tokens",
+        settings.create_service_token,
+        name="create-service-token",
+    ),
+    path(
+        "p/<str:project>/settings/services/tokens/<str:token>/revoke",
+        settings.revoke_service_token,
+        name="revoke-service-token",
+    ),
     path("p/<str:project>/settings/teams", policies.teams, name="teams"),
     path("p/<str:project>/settings/teams/remove", policies.remove_team, name="remove-team"),
     path(

@@ -1,17 +1,27 @@
-"""Who belongs to a project. One query each."""
+"""Who belongs to a project. A few queries each, however many there are."""
 
-from django.db.models import Case, IntegerField, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 
 from flags.models import Membership, Project, Role
 
 
 def members_of(project: Project) -> list[Membership]:
-    """The members with their accounts: who may most first, then by name."""
+    """The people among the members, with their exceptions: who may most first, then by name."""
+    return _ranked(Membership.objects.filter(project=project, user__service_of=None))
+
+
+def services_of(project: Project) -> list[Membership]:
+    """The services, with their exceptions and tokens: who may most first, then by name."""
+    rows = Membership.objects.filter(project=project).exclude(user__service_of=None)
+    return _ranked(rows.prefetch_related("user__api_tokens"))
+
+
+def _ranked(rows: "QuerySet[Membership]") -> list[Membership]:
     rank = Case(
         *(When(role=role.value, then=Value(role.rank)) for role in Role),
         output_field=IntegerField(),
     )
-    rows = Membership.objects.filter(project=project).select_related("user")
+    rows = rows.select_related("user").prefetch_related("environment_roles__environment")
     return list(rows.annotate(rank=rank).order_by("-rank", "user__username"))
 
 
