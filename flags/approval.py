@@ -74,6 +74,7 @@ def demands(
         altering = [effect for effect in effects if effect.environment == key]
         altering += _planned(key, effects)
         because += _lengthened(key, effects)
+        because += _untagged(policy, effects)
         if altering:
             because += _reasons(policy, environments[key], altering)
         if because:
@@ -162,6 +163,11 @@ def behaviour_of(effects: Sequence[Effect], *terms: Any) -> str:
         if effect.environment is not None or _is_of_a_guard(effect)
     ]
     what += [_plan_of(effect) for effect in effects if _is_of_a_release(effect)]
+    what += [
+        [None, effect.subject, effect.kind, None, sorted(lost)]
+        for effect in effects
+        if (lost := _tags_lost(effect))
+    ]
     return sha256(canonical_bytes([sorted(what, key=canonical_bytes), *terms]))
 
 
@@ -379,6 +385,22 @@ def _tagged(environment: Environment, effects: Sequence[Effect], tags: set[str])
     )
     for flag in rows:
         yield f"{flag.key} is tagged {', '.join(sorted(tags & set(flag.tags)))}"
+
+
+def _untagged(policy: Policy, effects: Sequence[Effect]) -> Iterator[str]:
+    """Flags that would lose a tag by which the policy asks for approval, and with it the policy."""
+    asked = {tag for row in policy.conditions if row["kind"] == "tagged" for tag in row["tags"]}
+    for effect in effects:
+        if lost := sorted(asked & _tags_lost(effect)):
+            key = effect.subject.partition(":")[2]
+            yield f"{key} would no longer be tagged {', '.join(lost)}"
+
+
+def _tags_lost(effect: Effect) -> set[str]:
+    is_of_a_flag = effect.subject.startswith("flag:") and effect.environment is None
+    if not is_of_a_flag or not effect.before or not effect.after:
+        return set()
+    return set(effect.before["tags"]) - set(effect.after["tags"])
 
 
 def _flags_reached(environment: Environment, effects: Sequence[Effect]) -> set[str]:

@@ -133,13 +133,17 @@ class EditFlag(Change, frozen=True, kw_only=True):
     expected_revision: int | None = None
 
     def touches(self) -> Sequence[str]:
-        # Only these two are part of a ruleset.
-        in_rulesets = self.variations is not UNSET or self.client_visible is not UNSET
-        return (ALL_ENVIRONMENTS,) if in_rulesets else ()
+        # A policy may ask for approval by tags, so who takes one away meets each environment's.
+        reaches = self._is_of_rulesets or self.tags is not UNSET
+        return (ALL_ENVIRONMENTS,) if reaches else ()
+
+    @property
+    def _is_of_rulesets(self) -> bool:
+        return self.variations is not UNSET or self.client_visible is not UNSET
 
     def perform(self, scope: Scope) -> list[Effect]:
         flag = scope.flag(self.flag)
-        if flag.is_archived and self.touches():
+        if flag.is_archived and self._is_of_rulesets:
             raise Conflict(
                 f"flag {flag.key} is archived; restore it before changing what it serves"
             )

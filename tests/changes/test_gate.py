@@ -98,3 +98,37 @@ def test_a_condition_on_variations_tells_true_from_1(editor, a_flag):
     )
 
     assert outcome.request is not None
+
+
+@pytest.fixture
+def guarded_by_tag(project, a_flag):
+    a_flag("checkout", tags=["payments", "eu"])
+    by_tag = [{"kind": "tagged", "tags": ["payments", "eu"]}]
+    submit(
+        SetPolicy(**PRODUCTION, conditions=by_tag),
+        EditEnvironment(**PRODUCTION, requires_approval=True),
+        actor=OPERATOR,
+    )
+
+
+def test_a_tag_by_which_approval_is_asked_is_not_taken_away_without(guarded_by_tag, editor):
+    untagged = EditFlag(**SHOP, flag="checkout", tags=["eu"])
+    switched = SwitchFlag(**PRODUCTION, flag="checkout", on=True)
+
+    for changes in ([untagged], [untagged, switched], [switched, untagged]):
+        assert submit(*changes, actor=editor).request is not None
+
+    assert sorted(Flag.objects.get(key="checkout").tags) == ["eu", "payments"]
+    assert submit(EditFlag(**SHOP, flag="checkout", name="Pay"), actor=editor).request is None
+    more = EditFlag(**SHOP, flag="checkout", tags=["payments", "eu", "web"])
+    assert submit(more, actor=editor).request is None
+
+
+def test_a_verdict_on_one_tag_is_none_on_another(guarded_by_tag, editor, reviewer):
+    submit(EditFlag(**SHOP, flag="checkout", tags=["eu"]), actor=editor)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer)
+    other = EditFlag(**SHOP, flag="checkout", tags=["payments"])
+
+    submit(EditRequest(**SHOP, request=1, changes=[other.as_json()]), actor=editor)
+
+    assert Request.objects.get().state == "in_review"
