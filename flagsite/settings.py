@@ -388,5 +388,7 @@ LOGGING = {
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}
     },
+    # It names each passkey that is enrolled.
+    "loggers": {"fido2": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.text("FLAGSITE_LOG_LEVEL", "INFO")},
 }

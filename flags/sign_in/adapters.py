@@ -12,6 +12,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -43,6 +44,11 @@ LIMITS = {
     "on_account": "50/10m/key",
 }
 SYSTEM = Actor.system("sign-in")
+
+WORDS = {
+    "mfa_reauthenticate": "Use a code",
+    "mfa_reauthenticate:webauthn": "Use your passkey",
+}
 
 # What allauth tells a person by mail, and what it means here.
 TOLD: dict[str, tuple[type[AddFactor] | type[RemoveFactor], Any]] = {
@@ -101,9 +107,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         not be able to take the factor away.
         """
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
-        if has_second_factor(user.pk):
-            return [method for method in methods if method["id"] != "reauthenticate"]
-        return methods
+        if not has_second_factor(user.pk):
+            return methods
+        # Beside a passkey alone, a code would be one for recovery: that comes last.
+        order = ["mfa_reauthenticate", "mfa_reauthenticate:webauthn"]
+        if not Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
+            order.reverse()
+        by_id = {method["id"]: method for method in methods}
+        return [{**by_id[one], "description": WORDS[one]} for one in order if one in by_id]
 
     # Guessing
 

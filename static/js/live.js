@@ -12,11 +12,13 @@ const LONGEST_PAUSE_MS = 30_000;
 const GATHER_MS = 40;
 // More changed rows than this are one request for the list instead of one each.
 const MOST_SINGLE_REFRESHES = 8;
+const NOT_SIGNED_IN = 4401; // docs/protocol.md
 
 const project = document.body.dataset.liveProject;
 const indicator = document.querySelector("[data-connection]");
 let attempts = 0;
 let wasConnected = false;
+let wasTurnedAway = false;
 let gathered = new Map();
 let timer = null;
 
@@ -36,6 +38,7 @@ function connect() {
     const frame = JSON.parse(message.data);
     if (frame.type === "hello") {
       attempts = 0;
+      wasTurnedAway = false;
       show("live", "Live");
       if (wasConnected) refreshAll(); // whatever happened in the gap
       wasConnected = true;
@@ -43,7 +46,14 @@ function connect() {
       gather(frame);
     }
   });
-  socket.addEventListener("close", () => {
+  socket.addEventListener("close", ({ code }) => {
+    if (code === NOT_SIGNED_IN && wasTurnedAway) {
+      // Signed out elsewhere: nothing of the page stays to be read. Once is not enough, as a new
+      // password gives this browser a new session.
+      location.replace(location.pathname + location.search);
+      return;
+    }
+    wasTurnedAway = code === NOT_SIGNED_IN;
     show("lost", wasConnected ? "Reconnecting" : "Not live");
     // Full jitter: after a restart of the server not everybody comes back at once.
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts);
