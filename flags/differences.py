@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flags.release_words import sentences_of_release, speaks_of_release
+
 State = Mapping[str, Any] | None
 
 NO_BREAK = "\u00a0"  # a number and its sign stay on one line
@@ -46,6 +48,8 @@ def sentences(before: State, after: State) -> list[str]:
     """
     if _same(before, after):
         return []
+    if speaks_of_release(before, after):
+        return sentences_of_release(before, after) or ["Looked at again"]
     if before is None or after is None:
         return _appeared(after) if after is not None else _vanished(before or {})
     if not before and "list" in after:

@@ -14,7 +14,6 @@ from flags.changes import (
     Change,
     CreateUser,
     EditUser,
-    EraseUser,
     RemoveMember,
     SetMember,
 )
@@ -84,7 +83,3 @@ class UserDoor(Door):
         if row is None:
             return [CreateUser(username=given["username"], **values)]
         return [EditUser(username=row.get_username(), is_active=given["is_active"], **values)]
-
-    def removal(self, row: User) -> list[Change]:
-        """What the person did needs an account to be of, so nobody's is what is left."""
-        return [EraseUser(username=row.get_username())]

@@ -28,6 +28,9 @@ NOUNS = {
     "request": "Request",
     "policy": "Policy of",
     "team": "Team",
+    "ramp": "Ramp",
+    "ramp_template": "Template of ramps",
+    "lease": "Lease",
 }
 
 

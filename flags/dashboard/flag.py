@@ -29,6 +29,7 @@ from flags.dashboard.conditions import (
     empty_segment,
 )
 from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variation_rows
+from flags.dashboard.releases import panels_of
 from flags.dashboard.requests import requests_on_flag
 from flags.dashboard.review import (
     drafted,
@@ -36,12 +37,14 @@ from flags.dashboard.review import (
     is_for_draft,
     problems_of,
     reviewed,
+    timed,
+    told_when,
     typed_configuration,
 )
 from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of
 from flags.dashboard.targeting import targeting_of
 from flags.dashboard.undo import told_what_came
-from flags.errors import Conflict, Invalid, NotFound, StaleChange
+from flags.errors import Conflict, FlagsiteError, Invalid, NotFound, StaleChange
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.queries.flags import (
     attributes_in_use,
@@ -75,6 +78,7 @@ def targeting(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
         context |= _for_editing(shell, row.flag)
     if request.htmx and request.htmx.target == "targeting":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_targeting.html", context)
+    context |= panels_of(shell, flag, environment)
     return render(request, "dashboard/flag_targeting.html", context)
 
 
@@ -104,13 +108,14 @@ def save(request: HttpRequest, shell: Shell, flag: str, environment: str) -> Htt
             return drafted(
                 request, shell, change, environment, lambda: _saved(request, shell, change)
             )
-        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
-    except (Invalid, StaleChange):
+        given = timed(request, change)
+        outcome = submit(given, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, StaleChange) as error:
         # It was right when it was reviewed; the review says what is wrong with it now.
-        return _reviewed(request, shell, change)
+        return _reviewed(request, shell, change, error=error)
     chosen, response = shell.environment(environment), _saved(request, shell, change)
     text = f"{flag} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_when(request, response, shell, given, outcome, text)
 
 
 @require_http_methods(["GET", "POST"])
@@ -260,7 +265,13 @@ def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str
         raise Invalid.at("configuration", str(error)) from error
 
 
-def _reviewed(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
+def _reviewed(
+    request: HttpRequest,
+    shell: Shell,
+    change: ConfigureFlag,
+    *,
+    error: FlagsiteError | None = None,
+) -> HttpResponse:
     row = opened_flag(shell, change.flag)
     environment = shell.environment(change.environment)
     state = next(state for state in row.states if state["environment"] == environment)
@@ -271,6 +282,7 @@ def _reviewed(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> Http
         change,
         environment=environment,
         version_now=state["configuration"].version,
+        refusal=error,
         addresses={
             "save_address": reverse("save-targeting", args=[*named, environment.key]),
             "saves_into": "targeting",

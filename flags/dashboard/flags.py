@@ -1,6 +1,7 @@
 """The flags of a project: the list, its rows, a switch, and making a flag."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,6 +16,7 @@ from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
 from flags.models import Flag, Request
 from flags.queries.flags import FlagFilter, FlagRow, filter_choices, flag_list, flag_row
+from flags.queries.releases import released_in
 
 TYPE_NAMES = {
     "boolean": "Boolean",
@@ -33,11 +35,12 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
     found = flag_list(
         shell.project, shell.environments, wanted, page=_whole(request.GET.get("page"))
     )
+    released = released_in(shell.project)
     context = {
         "shell": shell,
         "wanted": wanted,
         "found": found,
-        "rows": [SwitchRow(row, shell) for row in found.rows],
+        "rows": [SwitchRow(row, shell, released) for row in found.rows],
         "previous_page": found.page - 1,
         "next_page": found.page + 1,
     }
@@ -104,7 +107,12 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
 class SwitchRow:
     """A row with what this person may do to it."""
 
-    def __init__(self, found: FlagRow, shell: Shell) -> None:
+    def __init__(
+        self,
+        found: FlagRow,
+        shell: Shell,
+        released: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.flag = found.flag
         self.changed_at = found.changed_at
         # Told on the page of the flag alone.
@@ -117,6 +125,8 @@ class SwitchRow:
                 "serves": state.serves,
                 "rule_count": state.rule_count,
                 "refusal": _refusal(shell, found.flag, state.environment),
+                # What happens there by itself, in words; told in the list alone.
+                "releases": (released or {}).get(found.flag.key, {}).get(state.environment.key),
             }
             for state in found.states
         ]

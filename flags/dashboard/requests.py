@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from allauth.core.exceptions import ReauthenticationRequired
@@ -32,6 +31,7 @@ from flags.changes import (
 from flags.changes.outlook import standing
 from flags.changes.requests import Standing, overlaps_in
 from flags.dashboard.events import NOUNS
+from flags.dashboard.instants import read_instant
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told
 from flags.differences import Line, json_lines, sentences
@@ -262,18 +262,6 @@ def _change_from(
             )
             return comment, "Your comment is there"
     raise Http404(f"nothing called {what} is done to a request")  # fmt: skip
-
-
-def read_instant(text: str, offset: str) -> datetime | None:
-    """A `datetime-local` as an instant; `offset` is the browser's, in minutes behind UTC."""
-    if not text.strip():
-        return None
-    try:
-        local = datetime.fromisoformat(text.strip())
-        minutes = int(offset or 0)
-        return datetime.fromtimestamp(local.replace(tzinfo=UTC).timestamp() + minutes * 60, UTC)
-    except (ValueError, OverflowError) as error:
-        raise Invalid.at("apply_at", f"expected a date and a time, got {text!r}") from error
 
 
 def _done(

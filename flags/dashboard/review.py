@@ -12,10 +12,11 @@ from django_htmx.http import reswap, retarget
 from audit.facts import Effect
 from flagengine import Problem
 from flags import differences
-from flags.changes import Change, DraftChanges, submit
+from flags.changes import Change, DraftChanges, GrantLease, OpenRequest, Outcome, submit
 from flags.changes.outlook import outlook
+from flags.dashboard.instants import read_instant
 from flags.dashboard.shell import Shell, status_of
-from flags.dashboard.undo import told
+from flags.dashboard.undo import told, told_what_came
 from flags.errors import ApprovalNeeded, FlagsiteError, Invalid, StaleChange
 from flags.models import Environment
 
@@ -44,8 +45,9 @@ def reviewed(
     environment: Environment,
     version_now: int,
     addresses: dict[str, str],
+    refusal: FlagsiteError | None = None,
 ) -> HttpResponse:
-    """The dialog's inside. What is wrong carries its path, which the editor finds the field by.
+    """The dialog's inside; `refusal` is what a save was refused with. What is wrong carries its path, which the editor finds the field by.
 
     `addresses` says where to save (`save_address`), which part the answer replaces (`saves_into`)
     and where the page is as it is now (`reload_address`).
@@ -56,9 +58,14 @@ def reviewed(
         "configuration": request.POST.get("configuration", ""),
         "expected_version": expected_version(request),
         "reason": request.POST.get("reason", ""),
+        "typed": request.POST,
+        "units": UNITS,
         **addresses,
     }
     status = 200
+    if isinstance(refusal, Invalid) and {row.path for row in refusal.problems} <= TIMES:
+        context["when_problem"] = refusal
+        status = status_of(refusal)
     try:
         context |= _differences(submit(change, actor=shell.actor, dry_run=True).effects)
     except ApprovalNeeded as error:
@@ -98,6 +105,49 @@ def drafted(
     named = shell.environment(environment).name
     text = f"Added to your draft for {named}, request #{number}"
     return told(request, answer(), text, link=reverse("request", args=[shell.project.key, number]))
+
+
+# What is wrong about "When" is said there; the editor has no field for it.
+TIMES = {"apply_at", "lasts", "seconds", "ends_at"}
+UNITS = {"minutes": 60, "hours": 3_600, "days": 86_400}
+
+
+def timed(request: HttpRequest, change: Change) -> Change:
+    """The change as the dialog's "When" has it: now, at an instant to come, or for a time."""
+    typed = request.POST
+    match typed.get("when", "now"):
+        case "later":
+            at = read_instant(typed.get("apply_at", ""), typed.get("offset", ""))
+            if at is None:
+                raise Invalid.at("apply_at", "expected a date and a time, got nothing")
+            return OpenRequest(project=change.project, changes=[change.as_json()], apply_at=at)
+        case "lease":
+            amount, unit = typed.get("lasts", ""), typed.get("lasts_unit", "")
+            if not (amount.isascii() and amount.isdigit()) or unit not in UNITS:
+                raise Invalid.at("lasts", f"expected a whole number, got {amount!r}")
+            seconds = int(amount) * UNITS[unit]
+            return GrantLease(project=change.project, changes=[change.as_json()], seconds=seconds)
+        case _:
+            return change
+
+
+def told_when(
+    request: HttpRequest,
+    response: HttpResponse,
+    shell: Shell,
+    change: Change,
+    outcome: Outcome,
+    text: str,
+) -> HttpResponse:
+    """What a save did or will do: now, at its instant, or until its end."""
+    if isinstance(change, OpenRequest) and change.apply_at is not None:
+        number = outcome.request
+        text = f"Request #{number} is set for {change.apply_at:%-d %B %Y, %H:%M} UTC"
+        address = reverse("request", args=[shell.project.key, number])
+        return told(request, response, text, link=address)
+    if isinstance(change, GrantLease):
+        text = f"{text}, for a time"
+    return told_what_came(request, response, shell, change, outcome, text)
 
 
 def problems_of(error: FlagsiteError) -> list[Problem]:

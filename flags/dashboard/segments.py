@@ -34,6 +34,8 @@ from flags.dashboard.review import (
     is_for_draft,
     problems_of,
     reviewed,
+    timed,
+    told_when,
     typed_configuration,
 )
 from flags.dashboard.shell import (
@@ -44,7 +46,7 @@ from flags.dashboard.shell import (
     status_of,
 )
 from flags.dashboard.undo import told, told_what_came
-from flags.errors import Conflict, Invalid, StaleChange
+from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
 from flags.models import Environment, Segment
 from flags.queries.flags import attributes_in_use, segment_keys
 from flags.queries.requests import open_requests_on
@@ -133,13 +135,14 @@ def save(request: HttpRequest, shell: Shell, segment: str, environment: str) -> 
             return drafted(
                 request, shell, change, environment, lambda: _saved(request, shell, change)
             )
-        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
-    except (Invalid, StaleChange):
+        given = timed(request, change)
+        outcome = submit(given, actor=shell.actor, reason=request.POST.get("reason", ""))
+    except (Invalid, StaleChange) as error:
         # It was right when it was reviewed; the review says what is wrong with it now.
-        return _reviewed(request, shell, change)
+        return _reviewed(request, shell, change, error=error)
     chosen, response = shell.environment(environment), _saved(request, shell, change)
     text = f"{segment} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_when(request, response, shell, given, outcome, text)
 
 
 def _saved(request: HttpRequest, shell: Shell, change: DefineSegment) -> HttpResponse:
@@ -309,7 +312,13 @@ def _change_from(
         raise Invalid.at("configuration", str(error)) from error
 
 
-def _reviewed(request: HttpRequest, shell: Shell, change: DefineSegment) -> HttpResponse:
+def _reviewed(
+    request: HttpRequest,
+    shell: Shell,
+    change: DefineSegment,
+    *,
+    error: FlagsiteError | None = None,
+) -> HttpResponse:
     found = opened_segment(shell, change.segment)
     environment = shell.environment(change.environment)
     here = _in(segment_in_environments(found), environment)
@@ -320,6 +329,7 @@ def _reviewed(request: HttpRequest, shell: Shell, change: DefineSegment) -> Http
         change,
         environment=environment,
         version_now=here.definition.version,
+        refusal=error,
         addresses={
             "save_address": reverse("save-segment", args=[*named, environment.key]),
             "saves_into": "definition",

@@ -63,20 +63,21 @@ def leases_of(flag_key: str, environment: Environment) -> list[Lease]:
     return list(rows.select_related("granted_by", "request").order_by("ends_at"))
 
 
-def under_way(project: Project) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Flag key → environments where it is ramping, and where it is leased; two queries."""
-    ramping: dict[str, list[str]] = {}
-    for flag, environment in Ramp.objects.filter(CURRENT, project=project).values_list(
-        "flag__key", "environment__key"
-    ):
-        ramping.setdefault(flag, []).append(environment)
-    leased: dict[str, list[str]] = {}
+def released_in(project: Project) -> dict[str, dict[str, str]]:
+    """Flag → environment → `ramping`, `for a time`, or both; two queries."""
+    found: dict[str, dict[str, str]] = {}
+    ramps = Ramp.objects.filter(CURRENT, project=project)
+    for flag, environment in ramps.values_list("flag__key", "environment__key"):
+        found.setdefault(flag, {})[environment] = "ramping"
     for back in Lease.objects.filter(CURRENT, project=project).values_list("back", flat=True):
         for row in back:
             kind, _, key = row["subject"].partition(":")
-            if kind == "flag" and row["environment"] not in leased.setdefault(key, []):
-                leased[key].append(row["environment"])
-    return ramping, leased
+            if kind == "flag":
+                here, where = found.setdefault(key, {}), row["environment"]
+                here[where] = (
+                    "ramping, for a time" if here.get(where, "").startswith("r") else "for a time"
+                )
+    return found
 
 
 def approvals_of(ramp: Ramp) -> list[StepApproval]:

@@ -1,4 +1,7 @@
-"""Times for people: `{% ago moment %}` says how long since, and the instant itself on hover."""
+"""Times for people, with the instant itself on hover.
+
+`{% ago moment %}` says how long since, `{% until moment %}` how long it is still.
+"""
 
 from datetime import datetime
 
@@ -19,6 +22,31 @@ def ago(moment: datetime) -> SafeString:
         moment.strftime("%-d %B %Y, %H:%M:%S %Z"),
         words(moment, now=timezone.now()),
     )
+
+
+@register.simple_tag
+def until(moment: datetime) -> SafeString:
+    """`<time>` with words that static/js/times.js keeps true while the page is open."""
+    return format_html(
+        '<time datetime="{}" title="{}" data-until>{}</time>',
+        moment.isoformat(),
+        moment.strftime("%-d %B %Y, %H:%M:%S %Z"),
+        words_until(moment, now=timezone.now()),
+    )
+
+
+def words_until(moment: datetime, *, now: datetime) -> str:
+    """As `is due`, `in less than a minute`, `in 5 min`, `in 3 h 20 min`, `in 2 d 4 h`."""
+    seconds = int((moment - now).total_seconds())
+    if seconds <= 0:
+        return "is due"
+    if seconds < 60:
+        return "in less than a minute"
+    if seconds < 3600:
+        return f"in {seconds // 60} min"
+    if seconds < 86_400:
+        return f"in {seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"in {seconds // 86_400} d {seconds % 86_400 // 3600} h"
 
 
 def words(moment: datetime, *, now: datetime) -> str:

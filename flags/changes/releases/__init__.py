@@ -21,6 +21,7 @@ from flags.changes.releases.ramps import (
     SkipRampStep,
     StartRamp,
     StopRamp,
+    lacking_approvals,
 )
 from flags.changes.releases.templates import RemoveRampTemplate, SetRampTemplate
 
@@ -41,4 +42,5 @@ __all__ = [
     "SkipRampStep",
     "StartRamp",
     "StopRamp",
+    "lacking_approvals",
 ]

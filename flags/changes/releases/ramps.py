@@ -37,6 +37,7 @@ from flags.changes.rulesets import entries_of, same, settle
 from flags.errors import Conflict, Conflicting, Denied, Invalid, NotFound, StaleChange, WrongState
 from flags.models import (
     UNDER_WAY,
+    Environment,
     Flag,
     FlagConfiguration,
     Policy,
@@ -377,8 +378,12 @@ class HoldRamp(OnRamp, frozen=True, kw_only=True):
 
 
 def missing_approvals(scope: Scope, ramp: Ramp) -> list[Missing]:
+    """What the next step still needs, under the locks."""
+    return lacking_approvals(ramp, _policy(scope, ramp), scope.environment(ramp.environment.key))
+
+
+def lacking_approvals(ramp: Ramp, policy: Policy, environment: Environment) -> list[Missing]:
     """What the next step still needs of the people whose approval the policy asks for."""
-    behaviour = behaviour_of_step(ramp)
     given = [
         Verdict(
             reviewer=row.reviewer,
@@ -389,12 +394,12 @@ def missing_approvals(scope: Scope, ramp: Ramp) -> list[Missing]:
         for row in ramp.approvals.filter(step=ramp.step).select_related("reviewer")
     ]
     return approval.missing(
-        Demand(ramp.environment.key, _policy(scope, ramp), []),
+        Demand(environment.key, policy, []),
         given,
-        behaviour=behaviour,
+        behaviour=behaviour_of_step(ramp),
         author=ramp.started_by,
         contributors=_contributors(ramp),
-        environment=scope.environment(ramp.environment.key),
+        environment=environment,
     )
 
 
