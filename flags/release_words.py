@@ -21,7 +21,8 @@ BECAME = {
 
 def speaks_of_release(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
     """Whether these are facts of a ramp or a lease."""
-    return "plan" in (after or before or {})
+    facts = after or before or {}
+    return facts.keys() >= {"number", "state"} and isinstance(facts.get("plan"), Mapping)
 
 
 def sentences_of_release(
