@@ -166,7 +166,8 @@ def _appeared(state: Mapping[str, Any]) -> list[str]:
 def _flag_appeared(entry: Mapping[str, Any]) -> list[str]:
     said = [f"Added, turned {'on' if entry.get('enabled') else 'off'}"]
     for member in ("prerequisites", "targets", "rules"):
-        said += MEMBERS[member]([], entry.get(member) or [])
+        if there := entry.get(member):
+            said += MEMBERS[member]([], there)
     said.append(f"Serves {serve_in_words(entry['fallthrough'])} when on and nothing else decides")
     return said
 
