@@ -14,6 +14,7 @@ from flags.changes import (
     Change,
     CreateUser,
     EditUser,
+    EraseUser,
     RemoveMember,
     SetMember,
 )
@@ -83,3 +84,7 @@ class UserDoor(Door):
         if row is None:
             return [CreateUser(username=given["username"], **values)]
         return [EditUser(username=row.get_username(), is_active=given["is_active"], **values)]
+
+    def removal(self, row: User) -> list[Change]:
+        """What the person did needs an account to be of, so nobody's is what is left."""
+        return [EraseUser(username=row.get_username())]

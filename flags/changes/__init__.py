@@ -4,6 +4,7 @@ from flags.changes.archives import ArchiveEvents
 from flags.changes.base import UNSET, Change, from_json
 from flags.changes.configurations import ConfigureFlag, SwitchFlag, configured_as
 from flags.changes.environments import CreateEnvironment, DeleteEnvironment, EditEnvironment
+from flags.changes.erasure import EraseUser
 from flags.changes.flags import ArchiveFlag, CreateFlag, DeleteFlag, EditFlag, RestoreFlag
 from flags.changes.invitations import CreateInvitation, RevokeInvitation, UseInvitation
 from flags.changes.keys import (
@@ -118,6 +119,7 @@ __all__ = [
     "EditSegment",
     "EditUser",
     "EndLease",
+    "EraseUser",
     "ExtendLease",
     "FailSignIn",
     "GrantLease",

@@ -70,6 +70,7 @@ IRREVERSIBLE = {
     "user.sign_in_failed",
     "user.signed_in",
     "user.signed_out",
+    "user.erased",
 }
 # These tell what happened at the door; what rows there are to it are allauth's (docs/adr/0007).
 OF_SIGNING_IN = {

@@ -52,6 +52,7 @@ from flags.changes import (
     EditSegment,
     EditUser,
     EndLease,
+    EraseUser,
     ExtendLease,
     FailSignIn,
     GrantLease,
@@ -327,6 +328,7 @@ EXAMPLES: list[Change] = [
     UseInvitation(**SHOP, invitation=INVITATION),
     ConnectIdentity(username="viewer", provider="3f2a", uid="other"),
     DisconnectIdentity(username="viewer", identity=SESSION),
+    EraseUser(username="viewer"),
     ArchiveEvents(stream="site", last=1, file="site-1-1.jsonl.gz", file_sha256="0" * 64),
 ]
 PERSONAL = {
