@@ -54,6 +54,8 @@ class Processes:
                 *("--ws-ping-timeout", str(PONG_WITHIN_SECONDS)),
                 # Shared bytes are sent to all; compressing them per socket would undo that.
                 *("--ws-per-message-deflate", "false"),
+                # Whose word counts for an address is for FLAGSITE_TRUSTED_PROXIES to say.
+                "--no-proxy-headers",
                 *("--no-access-log", "--no-server-header", "--log-level", "warning"),
                 *("--timeout-graceful-shutdown", str(GRACE_SECONDS - 1)),
             ],
