@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from flags.models import Notice
-from flags.notices.words import LOUD, words_of
+from flags.notices.words import LOUD, OF_RELEASES, words_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +109,13 @@ def _mail(notice: Notice) -> EmailMessage:
 
 
 def _address(notice: Notice) -> str:
-    number = notice.request.number if notice.request else None
-    path = (
-        reverse("request", args=[notice.project.key, number])
-        if number is not None
-        else reverse("inbox")
-    )
+    project = notice.project.key
+    if notice.request is not None:
+        path = reverse("request", args=[project, notice.request.number])
+    elif notice.kind in OF_RELEASES:
+        path = reverse("releases", args=[project])
+    else:
+        path = reverse("inbox")
     return f"{settings.PUBLIC_URL}{path}"
 
 

@@ -29,6 +29,7 @@ from flags.models import (
     User,
     Verdict,
 )
+from flags.notices.releases import told_of_releases
 from flags.queries.members import members_of
 
 LONGEST_TEXT = 500
@@ -74,15 +75,18 @@ def tell(event: Event) -> None:
         return
     identity = event.actor.identity or {}
     by = identity.get("name", "") if identity.get("kind") != "system" else ""
+    but = identity.get("id") if identity.get("kind") == "person" else None
+    every: list[tuple[Told, Request | None]] = [
+        *((told, step.request) for step in _steps(event, project) for told in _told(step)),
+        *((Told(*row), None) for row in told_of_releases(event, project)),
+    ]
     rows = [
         notice
-        for step in _steps(event, project)
-        for told in _told(step)
+        for told, request in every
         for notice in _notices(
-            told, step.request, key=f"{event.pk}:{told.kind}", at=event.at, by=by,
-            but=identity.get("id") if identity.get("kind") == "person" else None,
+            told, project, request, key=f"{event.pk}:{told.kind}", at=event.at, by=by, but=but
         )
-    ]  # fmt: skip
+    ]
     _write(project, rows)
 
 
@@ -97,7 +101,10 @@ def tell_what_expires(now: datetime) -> int:
             continue
         people = {*_owners(request), *_asked(request)}
         told = Told("expires_soon", people)
-        _write(request.project, _notices(told, request, key=key, at=now, by="", but=None))
+        _write(
+            request.project,
+            _notices(told, request.project, request, key=key, at=now, by="", but=None),
+        )
     return len(near)
 
 
@@ -217,7 +224,14 @@ def _admins(request: Request) -> list[User]:
 
 
 def _notices(
-    told: Told, request: Request, *, key: str, at: datetime, by: str, but: str | None
+    told: Told,
+    project: Project,
+    request: Request | None,
+    *,
+    key: str,
+    at: datetime,
+    by: str,
+    but: str | None,
 ) -> list[Notice]:
     text = " ".join(told.text.split())
     return [
@@ -225,7 +239,7 @@ def _notices(
             person=person,
             key=key,
             kind=told.kind,
-            project=request.project,
+            project=project,
             request=request,
             by=by,
             text=text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",

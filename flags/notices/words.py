@@ -18,8 +18,13 @@ WORDS = {
     "drifted": "{what} is not approved any more, since something moved",
     "expires_soon": "{what} expires within a day",
     "expired": "{what} expired",
+    "ramp_held": "A ramp was stopped, and needs a decision",
+    "step_asked": "A ramp waits for your approval of its next step",
+    "lease_held": "A lease is past its end, and needs a decision",
     "bypassed": "{by} applied {what} WITHOUT APPROVAL",
 }
+# About what is shown on the page of releases.
+OF_RELEASES = {"ramp_held", "step_asked", "lease_held"}
 # Drawn apart from the others, in the inbox as in mails.
 LOUD = {"bypassed"}
 
