@@ -32,6 +32,7 @@ from flags.queries.history import (
     Streams,
     actors_in,
     all_streams,
+    archived_in,
     event_in,
     events_in,
     streams_of,
@@ -210,6 +211,7 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
         "actors": actors_in(streams),
         "statement": newest_statement(),
         "public_key": public_key(),
+        "archived": archived_in(streams),
     }
     return render(request, "dashboard/audit/audit.html", context)
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
-from audit.models import Event, Person
+from audit.models import Archive, Event, Person
 from flags.models import Delivery, Environment, Project
 from flags.models.projects import SITE_STREAM
 
@@ -153,6 +153,15 @@ def actors_in(streams: Streams) -> list[tuple[str, str]]:
         if identity
     }
     return sorted(named.items(), key=lambda one: one[1].lower())
+
+
+def archived_in(streams: Streams) -> int:
+    """How many events of these streams are in the archive and no longer here. One query."""
+    spans = Archive.objects.all()
+    if not streams.are_all:
+        spans = spans.filter(stream__in=streams.environments)
+    found: int | None = spans.aggregate(events=Sum(F("last") - F("first") + 1))["events"]
+    return found or 0
 
 
 def deliveries_of(events: Iterable[Event], streams: Streams) -> dict[tuple[str, int], Delivery]:

@@ -240,6 +240,9 @@ def test_pages_go_on_without_the_events(old, users, client: Client):
         "/p/shop/requests",
     ):
         assert client.get(address).status_code == 200, address
+    page = client.get("/p/shop/audit").content.decode()
+    project = Archive.objects.exclude(stream="site")
+    assert f"{sum(span.last - span.first + 1 for span in project)} older events are" in page
     with pytest.raises(NotFound, match="is archived"):
         entries_at(production(), then)
 

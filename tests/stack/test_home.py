@@ -1,3 +1,4 @@
+import base64
 import os
 import stat
 import subprocess
@@ -43,6 +44,14 @@ def test_the_secret_key_is_made_once_and_private(home):
     assert data_folder.secret_key(home) == first
     assert len(first) >= 50
     assert stat.S_IMODE((home / "secret-key").stat().st_mode) == 0o600
+
+
+def test_the_signing_key_is_made_once_and_private(home):
+    first = data_folder.signing_key(home)
+
+    assert data_folder.signing_key(home) == first
+    assert len(base64.b64decode(first, validate=True)) == 32
+    assert stat.S_IMODE((home / "signing-key").stat().st_mode) == 0o600
 
 
 def test_other_shells_are_told_the_variables_while_it_runs(home):
