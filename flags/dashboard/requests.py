@@ -38,6 +38,7 @@ from flags.differences import Line, json_lines, sentences
 from flags.errors import FlagsiteError, Invalid, SecondFactorNeeded
 from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, Verdict
 from flags.notices.reading import mark_read
+from flags.queries.notices import unread_count
 from flags.queries.requests import (
     all_requests,
     conversation_on,
@@ -176,7 +177,8 @@ def drafts(request: HttpRequest, shell: Shell) -> HttpResponse:
 def show(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
     """One request, as it stands now. Who looks at it has read what they were told of it."""
     found = _opened(shell, number)
-    mark_read(shell.actor.id, now=timezone.now(), request=found)
+    if mark_read(shell.actor.id, now=timezone.now(), request=found):
+        shell = replace(shell, unread=unread_count(shell.actor.id))
     return _page(request, shell, found)
 
 

@@ -10,6 +10,7 @@ from flags import approval
 from flags.changes import SetPolicy
 from flags.management_api.base import ManagementView, edits, reads
 from flags.management_api.fields import Body, Choice, JsonObjects, Text, Truth, Whole
+from flags.management_api.preconditions import etag_of, refuse_other_than
 from flags.models import Environment, Policy, Role
 from flags.queries.requests import open_requests_touching, policy_of
 
@@ -51,9 +52,7 @@ class OnePolicy(ManagementView):
     def get(self, request: Request, project: str, environment: str) -> Response:
         return self._now(project, environment)
 
-    @edits(
-        PolicyEdit, PolicyShown, summary="Edit a policy; what is not given stays", is_compared=False
-    )
+    @edits(PolicyEdit, PolicyShown, summary="Edit a policy; what is not given stays")
     def patch(self, request: Request, project: str, environment: str) -> Response:
         self.environment(project, environment)
         return self._set(project, environment, self.body(PolicyEdit))
@@ -62,7 +61,6 @@ class OnePolicy(ManagementView):
         PolicyEdit,
         PolicyShown,
         summary="Set a whole policy; what is not given is as in a new one",
-        is_compared=False,
     )
     def put(self, request: Request, project: str, environment: str) -> Response:
         self.environment(project, environment)
@@ -71,12 +69,19 @@ class OnePolicy(ManagementView):
         )
 
     def _set(self, project: str, environment: str, given: dict[str, Any]) -> Response:
+        refuse_other_than(self.request, _tag(self.environment(project, environment)))
         reason = given.pop("reason", "")
         change = SetPolicy(project=project, environment=environment, **given)
         return self.edited([change], lambda: self._now(project, environment), reason=reason)
 
     def _now(self, project: str, environment: str) -> Response:
-        return Response(_shown(self.environment(project, environment)))
+        found = self.environment(project, environment)
+        # No 304: the open requests that it is asked about move without the policy.
+        return Response(_shown(found), headers={"ETag": _tag(found)})
+
+
+def _tag(environment: Environment) -> str:
+    return etag_of([environment.requires_approval, approval.policy_facts(policy_of(environment))])
 
 
 def _shown(environment: Environment) -> dict[str, Any]:

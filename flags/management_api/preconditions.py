@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rest_framework.request import Request
 
+from audit.canonical import canonical_bytes, sha256
 from flags.errors import StaleChange
 from flags.management_api.errors import PreconditionFailed
 
@@ -49,6 +50,18 @@ def require_tag(request: Request, current: str) -> bool:
     if header != "*" and current not in _strong_tags(header):
         raise PreconditionFailed(f"it is at {current}, If-Match names {header}")
     return header != "*"
+
+
+def etag_of(shown: object) -> str:
+    """The ETag of something that counts no edits: a digest of what is shown of it."""
+    return f'"{sha256(canonical_bytes(shown))[:16]}"'
+
+
+def refuse_other_than(request: Request, tag: str) -> None:
+    """Raises PreconditionFailed (412) when `If-Match` names another state than this one."""
+    header = request.headers.get("If-Match")
+    if header is not None and header.strip() != "*" and tag not in _strong_tags(header):
+        raise PreconditionFailed(f"it is at {tag}, If-Match names {header}")
 
 
 def is_known(request: Request, tag: str) -> bool:

@@ -9,6 +9,7 @@ from flags.errors import NotFound
 from flags.management_api.base import ManagementView, edits, reads, removes
 from flags.management_api.fields import Body, Query, Text, Texts
 from flags.management_api.pages import Pages
+from flags.management_api.preconditions import etag_of, refuse_other_than
 from flags.models import Team
 
 
@@ -39,23 +40,29 @@ class OneTeam(ManagementView):
     def get(self, request: Request, project: str, team: str) -> Response:
         return self._now(project, team)
 
-    @edits(
-        TeamBody, TeamShown, summary="Say who is in a team, or make one of them", is_compared=False
-    )
+    @edits(TeamBody, TeamShown, summary="Say who is in a team, or make one of them")
     def put(self, request: Request, project: str, team: str) -> Response:
-        self.project(project)
+        self._refuse_other(project, team)
         given = self.body(TeamBody)
         reason = given.pop("reason", "")
         change = SetTeam(project=project, key=team, **given)
         return self.edited([change], lambda: self._now(project, team), reason=reason)
 
-    @removes(summary="Dissolve a team that no policy names")
+    @removes(summary="Dissolve a team that no policy names", is_compared=True)
     def delete(self, request: Request, project: str, team: str) -> Response:
-        self.project(project)
+        self._refuse_other(project, team)
         return self.removed(RemoveTeam(project=project, key=team))
 
     def _now(self, project: str, team: str) -> Response:
-        row = self.project(project).teams.prefetch_related("members").filter(key=team).first()
+        row = self._found(project, team)
         if row is None:
             raise NotFound(f"there is no team {team} in {project}")
-        return self.shown(TeamShown(row).data)
+        shown = TeamShown(row).data
+        return self.shown(shown, etag_of(shown))
+
+    def _refuse_other(self, project: str, team: str) -> None:
+        row = self._found(project, team)
+        refuse_other_than(self.request, etag_of(TeamShown(row).data if row else None))
+
+    def _found(self, project: str, team: str) -> Team | None:
+        return self.project(project).teams.prefetch_related("members").filter(key=team).first()

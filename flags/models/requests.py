@@ -58,6 +58,8 @@ class Request(models.Model):
     state = models.CharField(max_length=20, default=State.DRAFT)
     changes = models.JSONField()
     seen = models.JSONField()
+    # What a verdict had to be bound to when it was last looked at where the request stands.
+    behaviour = models.CharField(max_length=64, blank=True, default="", db_default="")
     # Keys of the environments whose policies are asked.
     environments = models.JSONField(default=list)
     # Applied by itself as soon as it is approved (and its instant, if it has one, has come).
@@ -97,6 +99,16 @@ class Request(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.number} {self.title}"
+
+    def current_verdicts(self) -> "list[Verdict]":
+        """Those in force for what the request did when it was last looked at."""
+        given = [row for row in self.verdicts.all() if row.undone_at is None]
+        return [row for row in given if self.behaviour in ("", row.behaviour)]
+
+    @property
+    def state_words(self) -> str:
+        """As `In review`."""
+        return State(self.state).label
 
     @property
     def is_open(self) -> bool:

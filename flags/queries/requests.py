@@ -220,7 +220,7 @@ def _paged(project: Project, rows: QuerySet[Request], page: int) -> RequestPage:
                     environments[key] for key in environments if key in request.environments
                 ],
                 asked=max((asked[key].approvals for key in request.environments if key in asked), default=0),
-                given=sum(row.verdict == "approved" for row in request.verdicts.all()),
+                given=sum(row.verdict == "approved" for row in request.current_verdicts()),
             )
             for request in shown.prefetch_related(_in_force())
         ],
@@ -247,12 +247,7 @@ def _policies(project: Project) -> dict[str, Policy]:
 def _waits_for(request: Request, user_id: str, held: Rights, asked: dict[str, Policy]) -> bool:
     policies = [asked[key] for key in request.environments if key in asked] or [Policy()]
     contributors = {str(person.pk) for person in request.contributors.all()}
-    given = list(request.verdicts.all())
-    # Where enough verdicts are in force and it waits still, an edit made some of them stale.
-    enough = sum(row.verdict == "approved" for row in given) >= max(
-        policy.approvals for policy in policies
-    )
-    if any(str(row.reviewer_id) == str(user_id) for row in given) and not enough:
+    if any(str(row.reviewer_id) == str(user_id) for row in request.current_verdicts()):
         return False
     return any(
         held.holds(Role(policy.minimum_role), policy.environment if policy.environment_id else None)

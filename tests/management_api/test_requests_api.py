@@ -14,6 +14,7 @@ from flags.changes import (
     submit,
 )
 from flags.models import Environment, Flag
+from flags.queries.requests import all_requests
 from flags.snapshots import encoded, ruleset_document
 from tests.cast import OPERATOR
 
@@ -440,3 +441,27 @@ def test_a_conflict_is_settled_over_the_api(guarded, editing, calling):
     assert (stale.status, settled.status, again.status) == (409, 200, 409)
     assert [rule["id"] for rule in settled.data["changes"][0]["rules"]] == ["theirs", "mine"]
     assert settled.data["standing"]["moved"] == []
+
+
+def test_a_policy_and_a_team_are_compared_before_they_are_edited(guarded, calling):
+    admin = calling("admin")
+    policy, team = "projects/shop/environments/staging/policy", "projects/shop/teams/sre"
+    admin.put(team, {"members": ["reviewer"]})
+    for place, edit in ((policy, {"approvals": 3}), (team, {"members": ["admin"]})):
+        tag = admin.get(place).headers["ETag"]
+
+        assert admin.put(place, edit, headers={"If-Match": tag}).status == 200
+        assert admin.put(place, edit, headers={"If-Match": tag}).status == 412
+        assert admin.get(place).headers["ETag"] != tag
+
+
+def test_a_list_counts_no_verdict_that_an_edit_overtook(guarded, editing, reviewing, project):
+    place = asked(editing)
+    reviewing.post(f"{place}/review", {"verdict": "approved"})
+    editing.patch(place, {"armed": True})
+
+    rows = {row.request.number: row.given for row in all_requests(project).rows}
+
+    assert rows[int(place.rpartition("/")[2])] == 0
+    waiting = reviewing.get("projects/shop/requests?to_review=true&state=open").data["results"]
+    assert [row["number"] for row in waiting] == [int(place.rpartition("/")[2])]

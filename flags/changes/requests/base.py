@@ -58,6 +58,7 @@ def facts(request: Request) -> dict[str, Any]:
         "armed": request.is_armed,
         "apply_at": request.apply_at and request.apply_at.isoformat(),
         "outcome": request.outcome,
+        "behaviour": request.behaviour,
     }
 
 

@@ -78,6 +78,8 @@ def foreseen(
 def settle_state(scope: Scope, request: Request) -> None:
     """Derive the state from the verdicts in force and what they are bound to."""
     standing = standing_of(scope, request)
+    request.behaviour = standing.behaviour
+    scope.save(request, "behaviour")
     current = [
         verdict
         for verdict in request.verdicts.filter(undone_at=None)
