@@ -1,5 +1,6 @@
 """Leases: what is made for a time goes back by itself, and only what the lease changed."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -332,3 +333,12 @@ def test_a_lease_of_a_ramp_s_place_holds_the_ramp(a_flag, editor):
     assert Ramp.objects.get().state == "held"
     sweep(2)
     assert configuration().fallthrough["split"]["shares"] == [["on", 1_000], ["off", 99_000]]
+
+
+def test_who_may_only_propose_may_ask_for_a_lease(flag, users):
+    scopes = frozenset({"read", "propose"})
+    proposing = replace(users["editor"].as_actor(), scopes=scopes, token="fst_1")
+
+    outcome = grant(proposing)
+
+    assert (outcome.request, is_on()) == (1, False)
