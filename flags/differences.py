@@ -18,6 +18,7 @@ NO_BREAK = "\u00a0"  # a number and its sign stay on one line
 LONGEST_VALUE = 80
 MOST_NAMED = 8
 LINES_AROUND = 3
+UNSPOKEN = ("version", "behaviour")
 
 OPERATORS = {
     "in": ("is", "is one of"),
@@ -44,7 +45,8 @@ OPERATORS = {
 def sentences(before: State, after: State) -> list[str]:
     """Every difference, one sentence each; empty only when the two are the same JSON.
 
-    The version that counts the changes of an entry is mentioned only when nothing else differs.
+    The version that counts the changes of an entry is mentioned only when nothing else differs, and
+    the hash of what a request does is for programs.
     """
     if _same(before, after):
         return []
@@ -57,12 +59,12 @@ def sentences(before: State, after: State) -> list[str]:
     said = [
         sentence
         for member in _differing(before, after)
-        if member != "version"
+        if member not in UNSPOKEN
         for sentence in _member_changed(member, before, after)
     ]
-    return said or [
-        f"Version {_value(before.get('version'))} became {_value(after.get('version'))}"
-    ]
+    if said or _same(before.get("version"), after.get("version")):
+        return said or ["It was looked at as it does something else by now"]
+    return [f"Version {_value(before.get('version'))} became {_value(after.get('version'))}"]
 
 
 def condition_in_words(condition: Any) -> str:
@@ -154,6 +156,8 @@ def _appeared(state: Mapping[str, Any]) -> list[str]:
         return [f"Created as a {state['kind']} key of {state['environment']}{named}"]
     if "scopes" in state:
         return [f"Created with the scopes {_listed(state['scopes'])}"]
+    if "comment" in state:
+        return ["Was commented on" + (f", at {state['line']}" if state.get("line") else "")]
     if "type" in state:
         return [f"Created as a {state['type']} flag with the variations {_keys_of(state)}"]
     if state.get("when") is not None:
@@ -359,10 +363,6 @@ def _when_changed(old: Any, new: Any) -> list[str]:
 
 def _state_changed(old: Any, new: Any) -> list[str]:
     return [f"Is {_spaced(new)}" + (f"; was {_spaced(old)}" if old else "")]
-
-
-def _behaviour_changed(old: Any, new: Any) -> list[str]:
-    return [f"For the behaviour {_value(new)[:12]}…"] if new else []
 
 
 def _bypass_changed(old: Any, new: Any) -> list[str]:
@@ -687,7 +687,6 @@ MEMBERS: dict[str, Callable[[Any, Any], Sequence[str]]] = {
     "role": _role_changed,
     "environments": _exceptions_changed,
     "state": _state_changed,
-    "behaviour": _behaviour_changed,
     "bypass": _bypass_changed,
     "policies": _policies_changed,
     "requires_approval": _approval_changed,

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.services import ensure_services
@@ -13,6 +14,10 @@ ensure_services()
 import django  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
+
+# The machine may be busy, and how long one example takes is nothing that a test is about.
+hypothesis.settings.register_profile("flagsite", deadline=None)
+hypothesis.settings.load_profile("flagsite")
 
 # The cast imports models, and plugins are imported before pytest-django sets Django up.
 django.setup()

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from audit.models import Event, OutboxEntry, Person, Stream
+from audit.models import Archive, Event, OutboxEntry, Person, Statement, Stream
 from flags.admin.door import ReadOnly
 from flags.models import Delivery, Instance
 
@@ -28,6 +28,20 @@ class PersonTable(ReadOnly):
     list_display = ("digest", "__str__")
     search_fields = ("digest", "identity__name")
     exclude = ("salt",)
+
+
+@admin.register(Statement)
+class StatementTable(ReadOnly):
+    list_display = ("number", "at", "key", "hash")
+    search_fields = ("hash__startswith", "key")
+    exclude = ("canonical",)
+
+
+@admin.register(Archive)
+class ArchiveTable(ReadOnly):
+    list_display = ("stream", "first", "last", "at", "file")
+    list_select_related = ("stream",)
+    search_fields = ("stream__key__exact", "file")
 
 
 @admin.register(OutboxEntry)

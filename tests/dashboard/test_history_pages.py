@@ -193,7 +193,7 @@ def test_a_cursor_that_nobody_gave_is_no_page(browser, cursor):
 
 @pytest.mark.parametrize(
     ("address", "queries"),
-    [("/p/shop/activity", 16), ("/p/shop/flags/new-checkout/history", 16)],
+    [("/p/shop/activity", 18), ("/p/shop/flags/new-checkout/history", 18)],
 )
 def test_pages_take_the_same_queries_however_much_happened(
     browser, a_flag, editor, django_assert_num_queries, address, queries
