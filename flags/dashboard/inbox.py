@@ -17,7 +17,7 @@ from flags.dashboard.undo import told
 from flags.errors import FlagsiteError
 from flags.models import Notice, Project, Request, User
 from flags.notices.reading import mark_read
-from flags.notices.words import LOUD, OF_RELEASES, words_of
+from flags.notices.words import LOUD, address_of, words_of
 from flags.queries.notices import notices_of, unread_count
 from flags.queries.requests import open_of, requests_numbered, waiting_for
 from flags.sessions import actor_in
@@ -29,8 +29,8 @@ TABS = {"unread": "Unread", "all": "All"}
 class Row:
     notice: Notice
     words: str
+    address: str
     is_loud: bool
-    is_of_releases: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "tabs": TABS,
         "waiting": [row for row in _waiting(person) if row.for_me or row.mine],
         "rows": [
-            Row(notice, words_of(notice), notice.kind in LOUD, notice.kind in OF_RELEASES)
+            Row(notice, words_of(notice), address_of(notice), notice.kind in LOUD)
             for notice in notices_of(str(person.pk), only_unread=tab == "unread")
         ],
         "unread": unread_count(str(person.pk)),

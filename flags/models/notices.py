@@ -23,9 +23,16 @@ class Notice(models.Model):
     )
     key = models.CharField(max_length=200)
     kind = models.CharField(max_length=40)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="notices")
+    # None for what belongs to no project, such as a person's own token.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, related_name="notices"
+    )
     request = models.ForeignKey(
         Request, on_delete=models.CASCADE, null=True, related_name="notices"
+    )
+    # Whom it is about, by their account: a name kept in words would outlive their erasure.
+    about = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
     )
     by = models.CharField(max_length=200, blank=True)
     # What was said: a reason, the beginning of a comment, why it failed.

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from flags.models import Notice
-from flags.notices.words import LOUD, OF_RELEASES, words_of
+from flags.notices.words import LOUD, address_of, words_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _send_next(connection: BaseEmailBackend, now: datetime) -> int | None:
         notice = (
             _next_due(now)
             .select_for_update(skip_locked=True, of=("self",))
-            .select_related("person", "project", "request")
+            .select_related("person", "project", "request", "about")
             .order_by("mail_due_at")
             .first()
         )
@@ -94,10 +94,12 @@ def _put_back(notice: Notice, error: Exception, *, now: datetime) -> None:
 
 def _mail(notice: Notice) -> EmailMessage:
     words = words_of(notice)
-    lines = [words + ".", *([f"“{notice.text}”"] if notice.text else []), _address(notice)]
+    address = f"{settings.PUBLIC_URL}{address_of(notice)}"
+    lines = [words + ".", *([f"“{notice.text}”"] if notice.text else []), address]
+    where = notice.project.key if notice.project else "Flagsite"
     host = settings.PUBLIC_URL.partition("://")[2].partition(":")[0]
     return EmailMessage(
-        subject=" ".join(f"[{notice.project.key}] {words}".split())[:200],
+        subject=" ".join(f"[{where}] {words}".split())[:200],
         body="\n\n".join([*lines, _foot()]) + "\n",
         to=[notice.person.email],
         headers={
@@ -106,17 +108,6 @@ def _mail(notice: Notice) -> EmailMessage:
             **({"Importance": "high", "X-Priority": "1"} if notice.kind in LOUD else {}),
         },
     )
-
-
-def _address(notice: Notice) -> str:
-    project = notice.project.key
-    if notice.request is not None:
-        path = reverse("request", args=[project, notice.request.number])
-    elif notice.kind in OF_RELEASES:
-        path = reverse("releases", args=[project])
-    else:
-        path = reverse("inbox")
-    return f"{settings.PUBLIC_URL}{path}"
 
 
 def _foot() -> str:

@@ -5,7 +5,7 @@ Told once for each event and person, however often it is called.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,19 +18,21 @@ from flags.errors import Busy, FlagsiteError
 from flags.live.hints import send_hint
 from flags.models import (
     REVIEWED,
+    ApiToken,
     Comment,
     Environment,
     Notice,
     Policy,
     Project,
     Request,
-    Role,
     State,
     User,
     Verdict,
 )
+from flags.models.projects import SITE_STREAM
+from flags.notices.approvers import newcomers
 from flags.notices.releases import told_of_releases
-from flags.queries.members import members_of
+from flags.queries.members import admins_of, members_of
 
 LONGEST_TEXT = 500
 EXPIRES_SOON = timedelta(days=1)
@@ -45,6 +47,11 @@ class Told:
     kind: str
     people: Iterable[User]
     text: str = ""
+    # What it is of, and whom it is about, where it is.
+    request: Request | None = None
+    about: User | None = None
+    # Tells apart what one event tells somebody twice.
+    which: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,25 +76,34 @@ def tell(event: Event) -> None:
 
     Raises Busy where somebody is saving, to be called again.
     """
+    if event.stream_id == SITE_STREAM:
+        for token in _ending_tokens(event):
+            _write_of(event, token.user.service_of, [_told_of_end(token)])
+        return
     kind, _, key = event.stream_id.partition(":")
     project = Project.objects.filter(pk=key).first() if kind == "project" else None
     if project is None:
         return
+    of_requests = [told for step in _steps(event, project) for told in _told(step)]
+    of_releases = [Told(*row) for row in told_of_releases(event, project)]
+    of_approvers = _told_of_approvers(event, project)
+    _write_of(event, project, [*of_requests, *of_releases, *of_approvers])
+
+
+def _write_of(event: Event, project: Project | None, all_told: Sequence[Told]) -> None:
     identity = event.actor.identity or {}
     by = identity.get("name", "") if identity.get("kind") != "system" else ""
     but = identity.get("id") if identity.get("kind") == "person" else None
-    every: list[tuple[Told, Request | None]] = [
-        *((told, step.request) for step in _steps(event, project) for told in _told(step)),
-        *((Told(*row), None) for row in told_of_releases(event, project)),
-    ]
     rows = [
         notice
-        for told, request in every
-        for notice in _notices(
-            told, project, request, key=f"{event.pk}:{told.kind}", at=event.at, by=by, but=but
-        )
+        for told in all_told
+        for notice in _notices(told, project, key=_key_of(event, told), at=event.at, by=by, but=but)
     ]
     _write(project, rows)
+
+
+def _key_of(event: Event, told: Told) -> str:
+    return ":".join(part for part in (str(event.pk), told.kind, told.which) if part)
 
 
 def tell_what_expires(now: datetime) -> int:
@@ -100,11 +116,8 @@ def tell_what_expires(now: datetime) -> int:
         if Notice.objects.filter(key=key).exists():
             continue
         people = {*_owners(request), *_asked(request)}
-        told = Told("expires_soon", people)
-        _write(
-            request.project,
-            _notices(told, request.project, request, key=key, at=now, by="", but=None),
-        )
+        told = Told("expires_soon", people, request=request)
+        _write(request.project, _notices(told, request.project, key=key, at=now, by="", but=None))
     return len(near)
 
 
@@ -130,6 +143,11 @@ def _steps(event: Event, project: Project) -> Iterator[Step]:
 
 
 def _told(step: Step) -> Iterator[Told]:
+    for told in _told_of(step):
+        yield replace(told, request=step.request)
+
+
+def _told_of(step: Step) -> Iterator[Told]:
     if step.kind in PARTICULAR:
         yield from PARTICULAR[step.kind](step)
     if step.came_to("in_review"):
@@ -160,8 +178,9 @@ def _on_comment(step: Step) -> Iterator[Told]:
 
 def _on_applied(step: Step) -> Iterator[Told]:
     if step.after.get("bypass"):
-        admins = (User.objects.filter(is_superuser=True, is_active=True), _admins(step.request))
-        everybody = {*_owners(step.request), *_asked(step.request), *admins[0], *admins[1]}
+        site = User.objects.filter(is_superuser=True, is_active=True)
+        admins = admins_of(step.request.project)
+        everybody = {*_owners(step.request), *_asked(step.request), *site, *admins}
         yield Told("bypassed", everybody, step.after["bypass"])
     else:
         yield Told("applied", _owners(step.request))
@@ -218,20 +237,44 @@ def _in_force(request: Request) -> Sequence[Verdict]:
     return list(request.verdicts.filter(undone_at=None).select_related("reviewer"))
 
 
-def _admins(request: Request) -> list[User]:
-    rows = members_of(request.project)
-    return [row.user for row in rows if row.role == Role.ADMIN and row.user.is_active]
+def _told_of_approvers(event: Event, project: Project) -> Iterator[Told]:
+    for one in newcomers(event, project):
+        yield Told(
+            "approver_added",
+            one.reviewers,
+            f"In {one.environment.name}, {one.why}",
+            about=one.person,
+            which=f"{one.environment.pk}:{one.person.pk}",
+        )
+
+
+def _ending_tokens(event: Event) -> Iterator[ApiToken]:
+    """The tokens whose end the event announces, but for those that were revoked since."""
+    ids = [
+        effect["subject"].partition(":")[2]
+        for effect in event.effects
+        if effect["kind"] == "api_token.expires_soon"
+    ]
+    tokens = ApiToken.objects.filter(public_id__in=ids, revoked_at=None)
+    yield from tokens.select_related("user__service_of")
+
+
+def _told_of_end(token: ApiToken) -> Told:
+    """Whoever can make another: the token's person, of a service the project's admins."""
+    assert token.expires_at is not None, "only of tokens with an end is it announced"
+    named = f"{token.name} ({token.public_id})" if token.name else token.public_id
+    words = f"{named} ends on {token.expires_at:%-d %B %Y, %H:%M} UTC"
+    project = token.user.service_of
+    if project is None:
+        return Told("token_ends", [token.user], words, which=token.public_id)
+    service = token.user.get_username().partition("@")[0]
+    return Told(
+        "service_token_ends", admins_of(project), f"{service}: {words}", which=token.public_id
+    )
 
 
 def _notices(
-    told: Told,
-    project: Project,
-    request: Request | None,
-    *,
-    key: str,
-    at: datetime,
-    by: str,
-    but: str | None,
+    told: Told, project: Project | None, *, key: str, at: datetime, by: str, but: str | None
 ) -> list[Notice]:
     text = " ".join(told.text.split())
     return [
@@ -240,14 +283,16 @@ def _notices(
             key=key,
             kind=told.kind,
             project=project,
-            request=request,
+            request=told.request,
+            about=told.about,
             by=by,
             text=text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
             at=at,
             mail_due_at=at if _is_mailed(person) else None,
         )
         for person in sorted(told.people, key=lambda person: person.pk)
-        if person.is_active and str(person.pk) != but
+        # A service reads nothing.
+        if person.is_active and not person.is_service and str(person.pk) != but
     ]
 
 
@@ -255,7 +300,10 @@ def _is_mailed(person: User) -> bool:
     return settings.MAIL_IS_SENT and person.notices_by_mail and bool(person.email)
 
 
-def _write(project: Project, rows: Sequence[Notice]) -> None:
-    if rows:
-        Notice.objects.bulk_create(rows, ignore_conflicts=True)
+def _write(project: Project | None, rows: Sequence[Notice]) -> None:
+    if not rows:
+        return
+    Notice.objects.bulk_create(rows, ignore_conflicts=True)
+    # What belongs to no project is counted by the next page that is opened.
+    if project is not None:
         send_hint(f"notices:{project.pk}:{rows[-1].pk}", 0)

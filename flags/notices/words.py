@@ -1,8 +1,10 @@
-"""What each kind of notice says, as the inbox and the mails have it."""
+"""What each kind of notice says and where it leads, as the inbox and the mails have it."""
+
+from django.urls import reverse
 
 from flags.models import Notice
 
-# {by} is who did it, {what} is the request.
+# {by} is who did it, {what} is the request, {about} is whom it is about.
 WORDS = {
     "review_asked": "{by} asks for your verdict on {what}",
     "review_again": "{what} does something else than when you gave your verdict",
@@ -22,14 +24,33 @@ WORDS = {
     "step_asked": "A ramp waits for your approval of its next step",
     "lease_held": "A lease is past its end, and needs a decision",
     "bypassed": "{by} applied {what} WITHOUT APPROVAL",
+    "approver_added": "{by} made {about} one of those whose approval counts",
+    "token_ends": "An API token of yours ends soon",
+    "service_token_ends": "An API token of a service ends soon",
 }
 # About what is shown on the page of releases.
 OF_RELEASES = {"ramp_held", "step_asked", "lease_held"}
 # Drawn apart from the others, in the inbox as in mails.
-LOUD = {"bypassed"}
+LOUD = {"bypassed", "approver_added"}
 
 
 def words_of(notice: Notice) -> str:
     """One line, as `editor asks for your verdict on #7 Spring sale`."""
     what = f"#{notice.request.number} {notice.request.title}" if notice.request else ""
-    return WORDS[notice.kind].format(by=notice.by or "The clock", what=what)
+    about = notice.about.get_username() if notice.about else "somebody"
+    # Roles and teams change by people alone, and what has no name is the operator's own shell.
+    nobody = "The operator" if notice.kind == "approver_added" else "The clock"
+    return WORDS[notice.kind].format(by=notice.by or nobody, what=what, about=about)
+
+
+def address_of(notice: Notice) -> str:
+    """The path of the page on which something can be done about it."""
+    if notice.request is not None and notice.project is not None:
+        return reverse("request", args=[notice.project.key, notice.request.number])
+    if notice.project is not None and notice.kind in OF_RELEASES:
+        return reverse("releases", args=[notice.project.key])
+    if notice.kind == "token_ends":
+        return reverse("api-tokens")
+    if notice.project is not None:
+        return reverse("members", args=[notice.project.key])
+    return reverse("inbox")

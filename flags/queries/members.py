@@ -2,12 +2,18 @@
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 
-from flags.models import Membership, Project, Role
+from flags.models import Membership, Project, Role, User
 
 
 def members_of(project: Project) -> list[Membership]:
     """The people among the members, with their exceptions: who may most first, then by name."""
     return _ranked(Membership.objects.filter(project=project, user__service_of=None))
+
+
+def admins_of(project: Project) -> list[User]:
+    """The people who may manage the project as a whole, by their membership."""
+    rows = members_of(project)
+    return [row.user for row in rows if row.role == Role.ADMIN and row.user.is_active]
 
 
 def services_of(project: Project) -> list[Membership]:

@@ -15,7 +15,9 @@ def unread_count(person_id: str) -> int:
 
 def notices_of(person_id: str, *, only_unread: bool) -> list[Notice]:
     """The newest; one query."""
-    rows = Notice.objects.filter(person_id=int(person_id)).select_related("project", "request")
+    rows = Notice.objects.filter(person_id=int(person_id)).select_related(
+        "project", "request", "about"
+    )
     if only_unread:
         rows = rows.filter(read_at=None)
     return list(rows.order_by("-at")[:MOST_SHOWN])
