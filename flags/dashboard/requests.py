@@ -86,6 +86,14 @@ CHOICES = {
     "mine": "Yours is on top of theirs in {}",
     "drop": "{} is left out",
 }
+# What a bypass may last: key → words, seconds; None for good.
+BYPASS_LASTS: dict[str, tuple[str, int | None]] = {
+    "": ("For good", None),
+    "1h": ("For an hour, then back", 3_600),
+    "4h": ("For four hours, then back", 4 * 3_600),
+    "1d": ("For a day, then back", 24 * 3_600),
+    "7d": ("For a week, then back", 7 * 24 * 3_600),
+}
 LONGEST_LINE = 500
 
 
@@ -240,7 +248,11 @@ def _change_from(
             text = (
                 f"Request #{number} is applied without approval; somebody else has to sign for it"
             )
-            return ApplyRequest(**named, bypass_reason=why), text
+            lasts = typed.get("lasts", "")
+            if lasts not in BYPASS_LASTS:
+                raise Invalid.at("lasts", f"expected one of {list(BYPASS_LASTS)}, got {lasts!r}")
+            seconds = BYPASS_LASTS[lasts][1]
+            return ApplyRequest(**named, bypass_reason=why, lasts_seconds=seconds), text
         case "sign":
             return ReviewBypass(**named), f"You signed for the bypass of request #{number}"
         case "arm":
@@ -358,6 +370,7 @@ def _page(
         "about": request.GET.get("line", "")[:LONGEST_LINE],
         "may": _may(shell, found, stands, verdicts),
         "typed": request.POST if error else {},
+        "bypass_lasts": BYPASS_LASTS,
         "error": error,
         "state_help": STATE_MEANS.get(State(found.state), ""),
     }

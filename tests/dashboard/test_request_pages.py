@@ -19,7 +19,7 @@ from flags.changes import (
     submit,
 )
 from flags.dashboard.requests import read_instant
-from flags.models import Environment, Flag, Policy, Request, Team
+from flags.models import Environment, Flag, Lease, Policy, Request, Team
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -220,6 +220,17 @@ def test_a_bypass_takes_a_reason_and_is_signed_by_somebody_else(asked, browser):
     assert "1 waiting for you" in words(browser("reviewer").get(LIST))
     signed = browser("reviewer").post(f"{ONE}/sign", follow=True)
     assert "reviewer signed for having looked at it" in words(signed)
+
+
+def test_a_bypass_may_be_given_an_end(asked, browser):
+    admin = browser("admin")
+    assert admin.post(f"{ONE}/bypass", {"bypass_reason": "Outage", "lasts": "x"}).status_code == 422
+
+    admin.post(f"{ONE}/bypass", {"bypass_reason": "Outage", "lasts": "1h"})
+
+    assert is_on()
+    lease = Lease.objects.get()
+    assert (lease.ends_at - lease.granted_at).total_seconds() == 3_600
 
 
 def test_only_who_may_bypass_is_offered_to(asked, browser):
