@@ -5,6 +5,7 @@ with growing pauses for as long as it takes.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from audit.models import OutboxEntry
+from audit.models import Event, OutboxEntry
 
 logger = logging.getLogger(__name__)
 
@@ -48,33 +49,41 @@ def _due(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _deliver_stream(subscriber: str, stream: str) -> int:
-    """Deliver a batch of one subscriber's entries of one stream in order of version.
+    """Deliver up to a batch of one subscriber's entries of one stream in order of version."""
+    call = import_string(settings.EVENT_SUBSCRIBERS[subscriber]["calls"])
+    delivered = 0
+    while delivered < BATCH and _deliver_oldest(subscriber, stream, call):
+        delivered += 1
+    return delivered
+
+
+def _deliver_oldest(subscriber: str, stream: str, call: Callable[[Event], None]) -> bool:
+    """Deliver one entry, in a transaction of its own: what it locks is free before the next.
 
     Whoever holds the oldest entry's row lock is the one who delivers; everybody else leaves.
     """
-    call = import_string(settings.EVENT_SUBSCRIBERS[subscriber]["calls"])
     try:
         with transaction.atomic():
-            entries = list(
+            entry = (
                 OutboxEntry.objects.filter(subscriber=subscriber, stream=stream)
                 .order_by("version")
                 .select_for_update(nowait=True, of=("self",))
-                .select_related("event")[:BATCH]
+                .select_related("event")
+                .first()
             )
-            delivered = 0
-            for entry in entries:
-                try:
-                    with transaction.atomic():
-                        call(entry.event)
-                except Exception as error:
-                    _put_back(entry, error, now=timezone.now())
-                    break
-                entry.delete()
-                delivered += 1
-            return delivered
+            if entry is None or (entry.not_before and entry.not_before > timezone.now()):
+                return False
+            try:
+                with transaction.atomic():
+                    call(entry.event)
+            except Exception as error:
+                _put_back(entry, error, now=timezone.now())
+                return False
+            entry.delete()
+            return True
     except (OperationalError, DatabaseError) as error:
         if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_not_available
-            return 0
+            return False
         raise
 
 

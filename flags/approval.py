@@ -100,10 +100,12 @@ def _planned(key: str, effects: Sequence[Effect]) -> Iterator[Effect]:
 
 def _whole_ramp(plan: Mapping[str, Any]) -> Effect:
     most = plan["steps"][-1]["share"]
+    # A flag that was off served its off variation, whatever stood at the place.
+    was = plan["was"]["serve"] if plan["was"]["enabled"] else {"variation": plan["base"]}
     there, then = (
         _entry_serving(plan["place"], serve)
         for serve in (
-            plan["was"]["serve"],
+            was,
             {"split": {"shares": [[plan["variation"], most], [plan["base"], 100_000 - most]]}},
         )
     )

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from audit.facts import Actor
 from audit.models import Event
+from flags.changes.locks import lock_all_of
 from flags.changes.requests import SettleRequest
 from flags.changes.submit import submit
 from flags.errors import Busy, FlagsiteError
@@ -29,7 +30,11 @@ def look_again(event: Event) -> None:
     concerned = _concerned(subjects)
     if project is None or concerned is None:
         return
-    for request in Request.objects.filter(concerned, project=project, state__in=REVIEWED):
+    requests = list(Request.objects.filter(concerned, project=project, state__in=REVIEWED))
+    if requests:
+        # All of them are settled in the one transaction in which the event is handed over.
+        lock_all_of(project)
+    for request in requests:
         try:
             submit(SettleRequest(project=project.key, request=request.number), actor=DRIFT)
         except Busy:

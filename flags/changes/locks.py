@@ -21,16 +21,15 @@ def waiting_no_longer_than_set() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_not_available
+        # lock_not_available, and deadlock_detected where somebody else went on instead of us.
+        if getattr(error.__cause__, "sqlstate", None) in {"55P03", "40P01"}:
             raise Busy("somebody else is saving here at this moment; try again") from error
         raise
 
 
 def locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: datetime) -> Scope:
     """Lock the touched environments in the order of their ids, the project last."""
-    with connection.cursor() as cursor:
-        milliseconds = int(settings.LOCK_TIMEOUT.total_seconds() * 1000)
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
+    _wait_no_longer_than_set()
     if changes[0].on_site:
         open_stream(SITE_STREAM)
         lock_streams([SITE_STREAM])
@@ -64,6 +63,24 @@ def locked(changes: Sequence[Change], *, actor: Actor, reason: str, now: datetim
         now=now,
         guards=approval.guards(environments),
     )
+
+
+def lock_all_of(project: Project) -> None:
+    """Lock all that submits to a project lock, for who makes several of them in one transaction.
+
+    A later one would otherwise lock an environment after the project, and meet whoever holds the
+    environment and waits for the project. Raises Busy.
+    """
+    with waiting_no_longer_than_set():
+        _wait_no_longer_than_set()
+        lock_streams(environment.stream_key for environment in project.environments.all())
+        lock_streams([project.stream_key])
+
+
+def _wait_no_longer_than_set() -> None:
+    with connection.cursor() as cursor:
+        milliseconds = int(settings.LOCK_TIMEOUT.total_seconds() * 1000)
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
 
 
 def _touched(changes: Sequence[Change], project: Project) -> dict[str, Environment]:

@@ -4,7 +4,8 @@ What a request does is never remembered, always rehearsed against what is there 
 verdicts can be bound to it, and a moved target is noticed by its effect rather than its version.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,19 +37,28 @@ class Moved:
 
 def rehearse(scope: Scope, changes: Sequence[Change]) -> list[tuple[Change, list[Effect]]]:
     """Each change with what it would do, in order. Inside `apply`, under its locks."""
+    with on_stage(scope, changes) as performed:
+        return performed
+
+
+@contextmanager
+def on_stage(
+    scope: Scope, changes: Sequence[Change]
+) -> Iterator[list[tuple[Change, list[Effect]]]]:
+    """The same, while the rows are as the changes leave them; taken back at the end."""
     # Copies, since Django marks an instance whose row was deleted, and the row will be back; and
     # since what a rehearsal is let through with must not count for what is done in earnest.
-    on_stage = replace(
+    staged = replace(
         scope,
         environments={key: copy(row) for key, row in scope.environments.items()},
         exempt_from_approval=set(scope.exempt_from_approval),
         approved=set(scope.approved),
     )
     with transaction.atomic():
-        performed = [(change, change.perform(on_stage)) for change in changes]
-        references.check(on_stage, [effect for _, effects in performed for effect in effects])
+        performed = [(change, change.perform(staged)) for change in changes]
+        references.check(staged, [effect for _, effects in performed for effect in effects])
+        yield performed
         transaction.set_rollback(True)
-    return performed
 
 
 def moved(seen: Sequence[dict[str, Any]], effects: Sequence[Effect]) -> list[Moved]:

@@ -113,7 +113,7 @@ def tell_what_expires(now: datetime) -> int:
     ).select_related("project", "author")
     for request in near:
         key = f"expires:{request.pk}:{request.expires_at:%Y-%m-%dT%H:%M}"
-        if Notice.objects.filter(key=key).exists():
+        if Notice.objects.filter(request=request, key=key).exists():
             continue
         people = {*_owners(request), *_asked(request)}
         told = Told("expires_soon", people, request=request)

@@ -121,7 +121,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         address, account = self.get_client_ip(request), named_in(credentials)
         asked = [("from_address", None), ("on_account_from_address", f"{account} {address}")]
-        if not UserSession.objects.filter(ip=address, user__username=account).exists():
+        if not UserSession.objects.filter(ip=address, user__username__iexact=account).exists():
             asked.append(("on_account", account))
         self._used = []
         for action, key in asked:

@@ -4,7 +4,7 @@ Nothing that opens a door waits in a table: the links are made here, from rows a
 """
 
 import logging
-from smtplib import SMTPRecipientsRefused
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 
 from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
@@ -58,4 +58,9 @@ def _mail(to: str, subject: str, template: str, context: dict[str, object]) -> N
         if any(code < 500 for code, _ in error.recipients.values()):
             raise
         # For good: sending it again would hold up everybody else's mail.
+        logger.warning("sign_in.mail_refused")
+    except SMTPDataError as error:
+        # The same, when the server has read the mail.
+        if error.smtp_code < 500:
+            raise
         logger.warning("sign_in.mail_refused")

@@ -1,5 +1,6 @@
 """Ramps: who joins and when, what the clock may do, and what approval of a plan lets through."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -461,6 +462,14 @@ def test_a_plan_in_small_steps_goes_past_no_condition(flag, editor):
     assert start(editor).request == 1
 
 
+def test_nor_does_one_of_a_flag_that_is_off(a_flag, editor):
+    a_flag()
+    guard(conditions=[{"kind": "rollout_grows", "points": 25}])
+    small = [{"share": share, **HOUR} for share in (20_000, 40_000, 60_000, 80_000)]
+
+    assert start(editor, [*small, {"share": 100_000}]).request == 1
+
+
 def test_a_ramp_begun_before_the_guard_is_held_until_its_plan_is_approved(flag, editor, reviewer):
     start(editor)
     guard()
@@ -629,6 +638,17 @@ def test_as_many_approve_as_the_policy_says(flag, editor, reviewer, admin, viewe
     approve(admin)
 
     assert share() == 25_000
+
+
+def test_who_approved_by_a_token_that_does_not_count_approves_in_person(flag, editor, reviewer):
+    awaiting(editor)
+    program = replace(reviewer, token="fst_ci", scopes=frozenset({"review"}))
+
+    approve(program)
+    assert share() == 1_000
+    approve(reviewer)
+
+    assert share() == 5_000
 
 
 def test_the_starter_approves_no_step_of_their_own(flag, admin):

@@ -282,6 +282,61 @@ def test_conditions_say_when_approval_is_needed(guarded, editor, conditions, ask
     assert is_on() is not asks
 
 
+PAYMENTS = [{"kind": "tagged", "tags": ["payments", "money"]}]
+UNTAG = EditFlag(**SHOP, flag="pay", tags=[])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[UNTAG], [UNTAG, SwitchFlag(**PRODUCTION, flag="pay", on=True)]],
+    ids=["first", "beside"],
+)
+def test_taking_the_tag_away_is_no_way_past_a_policy_that_asks_by_it(
+    guarded, a_flag, editor, changes
+):
+    a_flag("pay", tags=["payments"])
+    set_policy(conditions=PAYMENTS)
+
+    number = submit(*changes, actor=editor).request
+
+    assert request(number).environments == ["production"]
+    assert Flag.objects.get(key="pay").tags == ["payments"]
+
+
+def test_a_verdict_is_bound_to_the_tags_that_are_taken_away(guarded, a_flag, editor, reviewer):
+    a_flag("pay", tags=["payments", "money"])
+    set_policy(conditions=PAYMENTS)
+    submit(EditFlag(**SHOP, flag="pay", tags=["payments"]), actor=editor)
+    review(reviewer)
+
+    submit(EditRequest(**SHOP, request=1, changes=[UNTAG.as_json()]), actor=editor)
+
+    with pytest.raises(ApprovalNeeded):
+        apply(editor)
+
+
+def test_a_flag_that_is_made_with_the_tag_asks_and_can_be_approved(guarded, editor, reviewer):
+    set_policy(conditions=PAYMENTS)
+
+    submit(CreateFlag(**SHOP, key="pay", tags=["payments"]), actor=editor)
+    assert request().state == "in_review"
+    review(reviewer)
+    apply(editor)
+
+    assert Flag.objects.filter(key="pay").exists()
+
+
+def test_a_bypass_of_the_guard_itself_is_signed_by_who_could_have_approved(
+    guarded, admin, viewer, reviewer
+):
+    submit(SetPolicy(**PRODUCTION, approvals=2), actor=admin)
+    submit(ApplyRequest(**SHOP, request=1, bypass_reason="an emergency"), actor=admin)
+
+    with pytest.raises(Denied, match="production asks for"):
+        submit(ReviewBypass(**SHOP, request=1), actor=viewer)
+    submit(ReviewBypass(**SHOP, request=1), actor=reviewer)
+
+
 def test_weakening_the_guard_is_itself_something_to_approve(guarded, admin):
     for weaker in (
         EditEnvironment(**PRODUCTION, requires_approval=False),

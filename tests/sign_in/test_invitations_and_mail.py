@@ -32,6 +32,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[Message] = []
         self.refuses = ""
+        self.refuses_what_it_read = ""
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
         if self.refuses:
@@ -40,6 +41,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.refuses_what_it_read:
+            return self.refuses_what_it_read
         self.mails.append(message_from_bytes(envelope.content))
         return "250 OK"
 
@@ -119,9 +122,10 @@ def test_mail_waits_for_its_server(admins, mailbox):
     assert len(mailbox.mails) == 1
 
 
+@pytest.mark.parametrize("when", ["refuses", "refuses_what_it_read"])
 @pytest.mark.parametrize(("answer", "kept"), [("550 nobody", False), ("450 later", True)])
-def test_who_takes_no_mail_at_all_holds_up_nobody_elses(admins, mailbox, answer, kept):
-    mailbox.refuses = answer
+def test_who_takes_no_mail_at_all_holds_up_nobody_elses(admins, mailbox, answer, kept, when):
+    setattr(mailbox, when, answer)
     invite(admins)
 
     deliver("default")

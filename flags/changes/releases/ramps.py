@@ -212,9 +212,15 @@ class ApproveRampStep(OnRamp, frozen=True, kw_only=True):
         self._refuse_who_may_not(scope, ramp, reviewer)
         _intact(scope, ramp)
         behaviour = behaviour_of_step(ramp)
-        given = ramp.approvals.filter(reviewer=reviewer, behaviour=behaviour)
-        is_new = not given.exists()
-        if is_new:
+        given = ramp.approvals.filter(
+            step=ramp.step, reviewer=reviewer, behaviour=behaviour
+        ).first()
+        # Said by a token it may not count; said again by the person themselves it does.
+        is_new = given is None or (bool(given.by_token) and scope.actor.token is None)
+        if given is not None and is_new:
+            given.by_token, given.at = "", scope.now
+            scope.save(given, "by_token", "at")
+        elif is_new:
             scope.create(
                 StepApproval(
                     ramp=ramp,

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flags import approval
 from flags.changes import rights
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope, from_json
-from flags.changes.rehearsal import as_seen, rehearse
+from flags.changes.rehearsal import as_seen, on_stage, rehearse
 from flags.errors import Invalid
 from flags.models import Request
 
@@ -47,10 +48,13 @@ def take_in(
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
     asking = not happens_by_itself(request)
     require_what_they_need(scope, changes, asking=asking)
-    performed = rehearse(scope, changes)
+    with on_stage(scope, changes) as performed:
+        effects = [effect for _, effects in performed for effect in effects]
+        asked = {
+            row.environment for row in approval.demands(scope.guards, scope.environments, effects)
+        }
     for row, done in performed:
         rights.require_reached(scope, row, done, asking=asking)
-    effects = [effect for _, effects in performed for effect in effects]
     if not effects:
         raise Invalid.at("changes", "everything is as these changes would make it already")
     request.changes = [row.kept(done).as_json() for row, done in performed if done]
@@ -59,8 +63,9 @@ def take_in(
         row | {"before": then.get((row["environment"], row["subject"]), row["before"])}
         for row in as_seen(effects)
     ]
+    # What loosens a guard alters no ruleset, and is the environment's matter all the same.
     request.environments = sorted(
-        {effect.environment for effect in effects if effect.environment is not None}
+        asked | {effect.environment for effect in effects if effect.environment is not None}
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flags import approval
 from flags.approval import Demand, Missing
 from flags.changes.base import Change, Effect, Scope
-from flags.changes.rehearsal import Moved, moved, rehearse
+from flags.changes.rehearsal import Moved, moved, on_stage
 from flags.changes.requests.kept import stored
 from flags.models import Request, State, User, Verdict
 
@@ -52,9 +52,11 @@ def foreseen(
 
     `seen` is what the author saw, `terms` is what else a verdict is bound to.
     """
-    effects = [effect for _, done in rehearse(scope, changes) for effect in done]
+    with on_stage(scope, changes) as performed:
+        effects = [effect for _, done in performed for effect in done]
+        # Asked of the rows as they would be, as the gate asks it: a flag may have its tags from here.
+        demands = approval.demands(scope.guards, scope.environments, effects)
     behaviour = approval.behaviour_of(effects, *terms)
-    demands = approval.demands(scope.guards, scope.environments, effects)
     missing = [
         row
         for demand in demands
