@@ -239,8 +239,8 @@ def filters_of(request: HttpRequest) -> tuple[Filters, str]:
         actor=asked(request, "actor"),
         request=number if _is_number(number) else None,
         since=since,
-        # The day itself is still wanted.
-        until=until + timedelta(days=1) if until else None,
+        # The day itself is still wanted; after the last one there is, nothing comes.
+        until=until + timedelta(days=1) if until and until.date() != date.max else None,
     )
     return filters, "; ".join(problems)
 

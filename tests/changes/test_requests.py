@@ -291,9 +291,7 @@ UNTAG = EditFlag(**SHOP, flag="pay", tags=[])
     [[UNTAG], [UNTAG, SwitchFlag(**PRODUCTION, flag="pay", on=True)]],
     ids=["first", "beside"],
 )
-def test_taking_the_tag_away_is_no_way_past_a_policy_that_asks_by_it(
-    guarded, a_flag, editor, changes
-):
+def test_taking_the_tag_away_is_no_way_past_a_policy_that_asks_by_it(a_flag, editor, changes):
     a_flag("pay", tags=["payments"])
     set_policy(conditions=PAYMENTS)
 
@@ -303,7 +301,7 @@ def test_taking_the_tag_away_is_no_way_past_a_policy_that_asks_by_it(
     assert Flag.objects.get(key="pay").tags == ["payments"]
 
 
-def test_a_verdict_is_bound_to_the_tags_that_are_taken_away(guarded, a_flag, editor, reviewer):
+def test_a_verdict_is_bound_to_the_tags_that_are_taken_away(a_flag, editor, reviewer):
     a_flag("pay", tags=["payments", "money"])
     set_policy(conditions=PAYMENTS)
     submit(EditFlag(**SHOP, flag="pay", tags=["payments"]), actor=editor)

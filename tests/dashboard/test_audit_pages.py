@@ -59,6 +59,7 @@ def test_a_row_says_who_what_where_and_why(browser, a_flag, editor):
         "subject=flag:new-checkout&environment=production&actor=person:{actor}",
         "since={day}&until={day}&kind=flag.switched",
         "stream={stream}&kind=flag.switched",
+        "until=9999-12-31&kind=flag.switched",
     ],
 )
 def test_events_are_found(browser, a_flag, editor, query):
