@@ -3,19 +3,22 @@
 Rehearsed under the locks of a write and taken back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from django.db import transaction
 from django.utils import timezone
 
 from audit.facts import Actor
+from flags.access import Rights
 from flags.changes import rights
-from flags.changes.base import Change, Scope
+from flags.changes.base import ALL_ENVIRONMENTS, Change, Effect, Scope
 from flags.changes.locks import locked, waiting_no_longer_than_set
 from flags.changes.requests import OnRequest, Standing
+from flags.changes.requests.kept import happens_by_itself, stored
 from flags.changes.requests.standing import foreseen, standing_of
-from flags.models import OPEN
+from flags.errors import Invalid
+from flags.models import OPEN, Environment, Request
 
 
 def outlook(*changes: Change, actor: Actor, reason: str = "") -> Standing:
@@ -38,6 +41,42 @@ def standing(project: str, number: int) -> Standing:
     named = OnRequest(project=project, request=number)
     with _on_stage((named,), actor=Actor.system("standing"), reason="") as scope:
         return standing_of(scope, named.found(scope, *OPEN))
+
+
+def lacking(
+    request: Request,
+    effects: Sequence[Effect],
+    *,
+    held: Rights,
+    environments: Mapping[str, Environment],
+    asking: bool,
+) -> str | None:
+    """What these rights lack to apply a request, or with `asking` to edit it; None when nothing.
+
+    `effects` is what it would do.
+    """
+    try:
+        changes = stored(request.changes)
+    except Invalid as error:
+        return str(error)
+    asking = asking and not happens_by_itself(request)
+    for change in changes:
+        action = rights.action_of(change, asking=asking)
+        for place in _places(change, effects):
+            if place is not None and place not in environments:
+                continue
+            words = held.missing(action, environments[place] if place is not None else None)
+            if words is not None:
+                return words
+    return None
+
+
+def _places(change: Change, effects: Sequence[Effect]) -> list[str | None]:
+    """The environments in which a change takes its action; None is the project."""
+    reach = change.touches()
+    if ALL_ENVIRONMENTS in reach:
+        return [None, *rights.reached_by(effects)]
+    return [*sorted(set(reach))] or [None]
 
 
 @contextmanager

@@ -46,8 +46,13 @@ def performed(scope: Scope, change: Change, *, asking: bool = False) -> list[Eff
     return effects
 
 
-def _require_in_each(scope: Scope, action: Action, effects: Sequence[Effect]) -> None:
+def reached_by(effects: Sequence[Effect]) -> list[str]:
+    """The environments in which what was there is altered."""
     new = {row.subject for row in effects if row.environment is None and row.before is None}
     reached = {row.environment for row in effects if row.subject not in new}
-    for key in sorted(key for key in reached if key is not None):
+    return sorted(key for key in reached if key is not None)
+
+
+def _require_in_each(scope: Scope, action: Action, effects: Sequence[Effect]) -> None:
+    for key in reached_by(effects):
         scope.rights.require(action, scope.environment(key))

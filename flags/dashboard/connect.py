@@ -104,6 +104,7 @@ def _page(
     context = {
         "shell": shell,
         "environment": environment,
+        "refusal": shell.administer_refusal_in(environment),
         "secret": secret,
         "placeholder": PLACEHOLDER,
         "flag": flag,

@@ -65,6 +65,7 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
         "shell": shell,
         "tab": "environments",
         "environment": found,
+        "refusal": shell.administer_refusal_in(found),
         "typed": as_typed(shown),
         "reason": request.POST.get("reason", ""),
         "problems": by_field(error, POLICY_FIELDS),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from audit.facts import Effect
-from flags import access
+from flags import access, approval
 from flags.access import Action
 from flags.changes import (
     UNSET,
@@ -28,7 +28,7 @@ from flags.changes import (
     WithdrawRequest,
     submit,
 )
-from flags.changes.outlook import standing
+from flags.changes.outlook import lacking, standing
 from flags.changes.requests import Standing, overlaps_in
 from flags.dashboard.events import NOUNS
 from flags.dashboard.instants import read_instant
@@ -527,12 +527,13 @@ def _may(shell: Shell, found: Request, stands: Standing | None, verdicts: Sequen
     mine = [row for row in verdicts if str(row.reviewer_id) == str(me) and row.undone_at is None]
     in_review = found.state in REVIEWED
     may_review = access.missing(shell.actor, Action.REVIEW, shell.project)
+    asked = [row.environment for row in stands.demands] if stands else []
     return May(
         approve=may_review or _why_no_approval(shell, stands, mine, is_mine=is_mine),
-        judge=in_review and not is_mine and may_review is None,
+        judge=in_review and not is_mine and may_review is None and _counts(shell, found, asked),
         apply=_why_no_applying(shell, found, stands),
-        edit=shell.edit_refusal,
-        bypass=access.missing(shell.actor, Action.BYPASS, shell.project),
+        edit=_refusal(shell, found, stands, asking=True),
+        bypass=_why_no_bypass(shell, asked),
         withdraw=found.state in OPEN and (is_mine or shell.may_administer),
         undo=bool(mine) and in_review,
         sign=found.state == State.APPLIED
@@ -540,8 +541,40 @@ def _may(shell: Shell, found: Request, stands: Standing | None, verdicts: Sequen
         and found.bypass_reviewed_by is None
         and not is_mine
         and str(found.applied_by_id) != str(me)
-        and may_review is None,
+        and may_review is None
+        and _counts(shell, found, found.environments),
     )
+
+
+def _counts(shell: Shell, found: Request, asked: Sequence[str]) -> bool:
+    """Whether this person's verdict counts in any of the environments that ask for one, if any."""
+    there = {row.key: row for row in shell.environments if row.key in asked}
+    guarded = approval.guards(there)
+    contributors = list(found.contributors.all())
+    return not guarded or any(
+        str(person.pk) == shell.actor.id
+        for key, policy in guarded.items()
+        for person in approval.eligible_reviewers(
+            policy, there[key], author=found.author, contributors=contributors
+        )
+    )
+
+
+def _refusal(shell: Shell, found: Request, stands: Standing | None, *, asking: bool) -> str | None:
+    return lacking(
+        found,
+        stands.effects if stands else [],
+        held=shell.rights,
+        environments={row.key: row for row in shell.environments},
+        asking=asking,
+    )
+
+
+def _why_no_bypass(shell: Shell, asked: Sequence[str]) -> str | None:
+    """In each environment whose approval would be passed by; in the project where none asks."""
+    places = [row for row in shell.environments if row.key in asked] or [None]
+    refusals = (shell.rights.missing(Action.BYPASS, place) for place in places)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
 def _why_no_approval(
@@ -560,8 +593,8 @@ def _why_no_approval(
 
 
 def _why_no_applying(shell: Shell, found: Request, stands: Standing | None) -> str | None:
-    if shell.edit_refusal:
-        return shell.edit_refusal
+    if refusal := _refusal(shell, found, stands, asking=False):
+        return refusal
     if stands is None:
         return None
     if stands.moved:

@@ -78,7 +78,8 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
     context: dict[str, Any] = {
         "shell": shell,
         "typed": request.POST,
-        "refusal": _refusal_everywhere(shell),
+        # A new segment alters nothing that is evaluated anywhere.
+        "refusal": shell.edit_refusal,
     }
     if request.method == "GET":
         return render(request, "dashboard/create_segment.html", context)

@@ -93,7 +93,7 @@ def environments(request: HttpRequest, shell: Shell) -> HttpResponse:
     context = {
         "shell": shell,
         "tab": "environments",
-        "rows": environment_rows(shell.project),
+        "rows": _movable(shell),
         "typed": request.POST if error else None,
         "problems": by_field(error, {"key", "name"}),
     }
@@ -211,7 +211,12 @@ def new_key(shell: Shell, environment: Environment, kind: str, name: str) -> Sec
 def keys(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse:
     """The list of an environment's keys alone, for a page that is open while they change."""
     found = shell.environment(environment)
-    context = {"shell": shell, "environment": found, "keys": keys_of(found)}
+    context = {
+        "shell": shell,
+        "environment": found,
+        "refusal": shell.administer_refusal_in(found),
+        "keys": keys_of(found),
+    }
     return render(request, "dashboard/parts/_sdk_keys.html", context)
 
 
@@ -355,6 +360,21 @@ def _require_role(role: str) -> None:
         raise Invalid.at("role", f"expected one of {', '.join(Role.values)}, got {role!r}")
 
 
+def _movable(shell: Shell) -> list[dict[str, Any]]:
+    """Each environment, and whether this person may have it change places with its neighbours."""
+    rows = list(environment_rows(shell.project))
+    may = [shell.administer_refusal_in(row.environment) is None for row in rows]
+    return [
+        {
+            "row": row,
+            "refusal": shell.administer_refusal_in(row.environment),
+            "earlier": index > 0 and may[index] and may[index - 1],
+            "later": index + 1 < len(rows) and may[index] and may[index + 1],
+        }
+        for index, row in enumerate(rows)
+    ]
+
+
 def _environment_page(
     request: HttpRequest,
     shell: Shell,
@@ -369,6 +389,7 @@ def _environment_page(
         "shell": shell,
         "tab": "environments",
         "environment": environment,
+        "refusal": shell.administer_refusal_in(environment),
         "keys": keys_of(environment),
         "typed": request.POST if error else None,
         # The page has several forms; only the one that was sent holds these.

@@ -1,6 +1,7 @@
 """Times for people, with the instant itself on hover.
 
-`{% ago moment %}` says how long since, `{% until moment %}` how long it is still.
+`{% ago moment %}` says how long since, `{% until moment %}` how long it is still, `token|days_left:now`
+how many days.
 """
 
 from datetime import datetime
@@ -9,6 +10,8 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from flags.models import ApiToken
 
 register = template.Library()
 
@@ -47,6 +50,12 @@ def words_until(moment: datetime, *, now: datetime) -> str:
     if seconds < 86_400:
         return f"in {seconds // 3600} h {seconds % 3600 // 60} min"
     return f"in {seconds // 86_400} d {seconds % 86_400 // 3600} h"
+
+
+@register.filter
+def days_left(token: ApiToken, now: datetime) -> int | None:
+    """Whole days until a token ends, once that is near."""
+    return token.days_left(now)
 
 
 def words(moment: datetime, *, now: datetime) -> str:

@@ -52,6 +52,22 @@ def test_a_service_is_made_and_works_by_its_token(project, calling, a_flag):
     assert calling("viewer").get("projects/shop/services/deployer/tokens").status == 403
 
 
+def test_an_admin_who_is_signed_in_makes_a_services_token_that_works(project, users, client):
+    submit(CreateService(project="shop", name="deployer", role="editor"), actor=OPERATOR)
+    client.force_login(users["admin"])
+
+    made = Caller(client).post(
+        "projects/shop/services/deployer/tokens", {"name": "CI", "scopes": ["read", "propose"]}
+    )
+
+    assert (made.status, made.data["scopes"]) == (201, ["propose", "read"])
+    assert ApiToken.objects.get().made_by == users["admin"]
+    secret = made.data["secret"]
+    assert Caller(Client(), secret).get("projects/shop/flags").status == 200
+    there = Caller(client).get(made.headers["Location"])
+    assert (there.status, secret in str(there.data)) == (200, False)
+
+
 @pytest.fixture
 def deployer(project):
     """Builder: who calls by a token of the service `deployer`."""
