@@ -8,10 +8,18 @@ from django.contrib import admin
 from django.urls import reverse
 
 from audit.models import Event
-from flags.changes import CreateSdkKey, CreateSegment, SwitchFlag, submit
+from flags.changes import (
+    CreateSdkKey,
+    CreateSegment,
+    CreateService,
+    SetMember,
+    SwitchFlag,
+    submit,
+)
 from flags.models import (
     ApiToken,
     Environment,
+    EnvironmentRole,
     Flag,
     FlagConfiguration,
     Membership,
@@ -247,6 +255,38 @@ def test_nothing_is_deleted_in_bulk(site):
 
     assert Flag.objects.count() == before
     assert Environment.objects.count() == 3
+
+
+def test_a_role_given_in_the_admin_keeps_the_exceptions(site, users):
+    excepted = SetMember(
+        project="shop", username="editor", role="editor", environments={"production": "viewer"}
+    )
+    submit(excepted, actor=OPERATOR)
+    row = Membership.objects.get(user=users["editor"])
+
+    assert "viewer in production" in site.get(page(Membership, "changelist")).content.decode()
+    assert "instead of" in site.get(page(EnvironmentRole, "changelist")).content.decode().lower()
+    sent(site, Membership, row, role="reviewer")
+
+    row.refresh_from_db()
+    assert (row.role, dict(row.exceptions())) == ("reviewer", {"production": "viewer"})
+
+
+def test_a_service_is_told_from_a_person_and_removed_as_what_it_is(site):
+    submit(CreateService(project="shop", name="deployer", role="editor"), actor=OPERATOR)
+    deployer = User.objects.get(username="deployer@shop")
+
+    listed = site.get(page(User, "changelist"), {"kind": "service"}).content.decode()
+    shown = site.get(page(User, "change", deployer.pk)).content.decode()
+    changed = sent(site, User, deployer, reason="Looked at")
+    site.post(page(User, "delete", deployer.pk), {"post": "yes"})
+
+    assert "deployer@shop" in listed
+    assert "reviewer" not in listed
+    assert 'name="new_password"' not in shown
+    assert changed.status_code == 302
+    assert not User.objects.get(pk=deployer.pk).is_active
+    assert not Membership.objects.filter(user=deployer).exists()
 
 
 def test_an_old_copy_is_shown_and_not_restored(site):
