@@ -360,6 +360,24 @@ def _growth(effects: Sequence[Effect], points: float) -> Iterator[str]:
         )
         if grown > points:
             yield f"{key} would grow by {grown:g} points, more than {points:g}"
+        elif _reached(effect.before) != _reached(effect.after):
+            yield f"{key} would reach others, by more than a share"
+
+
+def _reached(entry: Any) -> bytes | None:
+    """Whom an entry reaches by anything but shares; nobody while it is off or not there.
+
+    Targets, conditions and prerequisites have no size that could be compared with points.
+    """
+    if not entry or not entry["enabled"]:
+        return None
+    return canonical_bytes(
+        [
+            entry.get("prerequisites", []),
+            entry.get("targets", []),
+            [[rule["id"], rule.get("when")] for rule in entry["rules"]],
+        ]
+    )
 
 
 def _served(entry: Any) -> dict[str, dict[str, float]]:

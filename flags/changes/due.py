@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Q
 
 from audit.facts import Actor
+from flags import approval
 from flags.changes.requests import ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.submit import submit
 from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
@@ -33,7 +34,18 @@ def _apply_due(now: datetime) -> int:
         Q(apply_at__lte=now) | Q(apply_at=None, is_armed=True),
         state__in=[State.APPROVED, State.SCHEDULED],
     ).select_related("project")
-    return sum(_apply(request, now) for request in due.order_by("apply_at", "number"))
+    return sum(
+        _apply(request, now)
+        for request in due.order_by("apply_at", "number")
+        if not _is_closed(request, now)
+    )
+
+
+def _is_closed(request: Request, now: datetime) -> bool:
+    """Whether a policy keeps it from being applied at this hour: seen without a lock, as it may last."""
+    environments = request.project.environments.filter(key__in=request.environments)
+    policies = approval.guards({row.key: row for row in environments})
+    return any(approval.closed_until_words(policy, now) for policy in policies.values())
 
 
 def _apply(request: Request, now: datetime) -> int:

@@ -27,6 +27,8 @@ class SetMember(Change, frozen=True, kw_only=True):
     given stays.
     """
 
+    # The clock has every right, so what depends on whose word it is does not wait for it.
+    can_wait = False
     needs = Action.ADMINISTER
 
     username: str
@@ -77,6 +79,8 @@ class SetMember(Change, frozen=True, kw_only=True):
 class RemoveMember(Change, frozen=True, kw_only=True):
     """Take a person out of a project."""
 
+    # The clock has every right, so what depends on whose word it is does not wait for it.
+    can_wait = False
     needs = Action.ADMINISTER
 
     username: str

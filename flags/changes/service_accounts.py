@@ -36,6 +36,7 @@ class CreateService(Change, frozen=True, kw_only=True):
     One of this name that was removed comes back; its tokens do not.
     """
 
+    can_wait = False
     needs = Action.ADMINISTER
 
     name: str
@@ -74,6 +75,7 @@ class CreateService(Change, frozen=True, kw_only=True):
 class RemoveService(Change, frozen=True, kw_only=True):
     """Take a service out of the project and refuse its tokens; what it did stays on record."""
 
+    can_wait = False
     needs = Action.ADMINISTER
 
     name: str

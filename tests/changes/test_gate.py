@@ -6,6 +6,7 @@ import pytest
 
 from flags.changes import (
     ChangeSegmentIds,
+    ConfigureFlag,
     CreateEnvironment,
     CreateSegment,
     DeleteEnvironment,
@@ -132,3 +133,24 @@ def test_a_verdict_on_one_tag_is_none_on_another(guarded_by_tag, editor, reviewe
     submit(EditRequest(**SHOP, request=1, changes=[other.as_json()]), actor=editor)
 
     assert Request.objects.get().state == "in_review"
+
+
+def test_what_reaches_others_is_no_smaller_than_a_share(project, a_flag, editor):
+    premium = {"attribute": "plan", "op": "in", "values": ["premium"]}
+    rule = {"id": "r", "when": premium, "serve": {"variation": "on"}}
+    split = {"by": "targetingKey", "salt": "s", "shares": [["on", 10_000], ["off", 90_000]]}
+    a_flag("checkout", on=True, rules=[rule], fallthrough={"split": split})
+    submit(
+        SetPolicy(**PRODUCTION, conditions=[{"kind": "rollout_grows", "points": 20}]),
+        EditEnvironment(**PRODUCTION, requires_approval=True),
+        actor=OPERATOR,
+    )
+    wider = {**rule, "when": {"attribute": "plan", "op": "exists"}}
+    target = {"variation": "on", "by": "targetingKey", "keys": ["somebody"]}
+    grown = {"split": {**split, "shares": [["on", 25_000], ["off", 75_000]]}}
+
+    for asking in ({"rules": [wider]}, {"rules": []}, {"targets": [target]}):
+        change = ConfigureFlag(**PRODUCTION, flag="checkout", **asking)
+        assert submit(change, actor=editor).request is not None, asking
+    by_a_share = ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough=grown)
+    assert submit(by_a_share, actor=editor).request is None

@@ -100,7 +100,7 @@ class UndoVerdict(OnRequest, frozen=True, kw_only=True):
 class CommentOnRequest(OnRequest, frozen=True, kw_only=True):
     """Say something about a request, about one line of its difference, or in answer to a comment."""
 
-    needs = Action.VIEW
+    needs = Action.REVIEW
 
     body: str
     line: str = ""
