@@ -108,7 +108,7 @@ class Request(models.Model):
     @property
     def state_words(self) -> str:
         """As `In review`."""
-        return State(self.state).label
+        return State(self.state).label.capitalize()
 
     @property
     def is_open(self) -> bool:
