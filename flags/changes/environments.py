@@ -153,6 +153,8 @@ class DeleteEnvironment(Change, frozen=True, kw_only=True):
     def perform(self, scope: Scope) -> list[Effect]:
         environment = scope.environment(self.environment)
         before = facts(environment)
+        # Held against what connected apps report, which else would come in between and bar the way.
+        Environment.objects.select_for_update().get(pk=environment.pk)
         for configuration in environment.configurations.all():
             scope.delete(configuration)
         for definition in environment.segment_definitions.all():

@@ -126,6 +126,12 @@ def faults(visitor: Visitor, path: str, *, live: bool = True) -> list[str]:
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds on the page, one line a finding."""
+    # A colour on its way to another is none that anybody reads.
+    page.evaluate(
+        """() => Promise.allSettled(document.getAnimations().filter((animation) =>
+        Number.isFinite(animation.effect.getComputedTiming().endTime))
+        .map((animation) => animation.finished))"""
+    )
     # Evaluated by the browser's tools, not by the page: the page's policy refuses foreign scripts.
     page.evaluate(AXE.read_text())
     found = page.evaluate(
