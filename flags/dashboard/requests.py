@@ -462,7 +462,8 @@ def _given(verdicts: Sequence[Verdict], stands: Standing | None) -> list[Given]:
     for verdict in verdicts:
         stale = ""
         if verdict.undone_at is not None:
-            stale = "taken back"
+            is_answered = verdict.verdict == "changes_requested"
+            stale = "answered or taken back" if is_answered else "taken back"
         elif stands and verdict.behaviour != stands.behaviour:
             stale = "the request does something else by now, so it counts no more"
         given.append(Given(verdict, VERDICTS[verdict.verdict], stale))

@@ -474,3 +474,15 @@ def test_who_the_policy_does_not_ask_cannot_reject_either(guarded, editor, viewe
 
     with pytest.raises(Denied, match="not among those"):
         review(viewer, "rejected", reason="I would rather not")
+
+
+def test_asking_again_answers_who_wanted_changes(guarded, editor, reviewer):
+    submit(SWITCH, actor=editor)
+    review(reviewer, "changes_requested", reason="In half of the shops only")
+    assert request().state == "changes_requested"
+
+    submit(SubmitRequest(**SHOP, request=1), actor=editor)
+
+    assert request().state == "in_review"
+    review(reviewer)
+    assert request().state == "approved"

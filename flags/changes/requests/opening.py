@@ -248,8 +248,15 @@ class SubmitRequest(OnRequest, frozen=True, kw_only=True):
         if request.state == State.DRAFT and scope.reason:
             request.reason = scope.reason
         scope.save(request, "title", "reason")
+        self._answer_who_wanted_changes(scope, request)
         ask_for_review(scope, request)
         return [effect_on(self.kind, before, request)]
+
+    def _answer_who_wanted_changes(self, scope: Scope, request: Request) -> None:
+        """They are asked again; what they said stays on record and holds nothing up any more."""
+        for verdict in request.verdicts.filter(verdict="changes_requested", undone_at=None):
+            verdict.undone_at = scope.now
+            scope.save(verdict, "undone_at")
 
 
 @change("request.withdrawn")
