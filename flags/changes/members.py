@@ -27,8 +27,6 @@ class SetMember(Change, frozen=True, kw_only=True):
     given stays.
     """
 
-    # The clock has every right, so what depends on whose word it is does not wait for it.
-    can_wait = False
     needs = Action.ADMINISTER
 
     username: str
@@ -79,8 +77,6 @@ class SetMember(Change, frozen=True, kw_only=True):
 class RemoveMember(Change, frozen=True, kw_only=True):
     """Take a person out of a project."""
 
-    # The clock has every right, so what depends on whose word it is does not wait for it.
-    can_wait = False
     needs = Action.ADMINISTER
 
     username: str

@@ -383,10 +383,11 @@ def test_what_may_not_wait_is_no_request(guarded, editing):
         {"kind": "no.such"},
         {**SWITCH, "project": "another"},
         {**SWITCH, "schema": 7},
-        {"kind": "member.set", "username": "editor", "role": "admin"},
     ):
         answer = editing.post("projects/shop/requests", {"changes": [change]})
         assert answer.status in (404, 422), change
+    promoted = {"kind": "member.set", "username": "editor", "role": "admin"}
+    assert editing.post("projects/shop/requests", {"changes": [promoted]}).status == 403
 
 
 def test_a_draft_is_collected_read_and_submitted(guarded, editing, calling):
