@@ -6,8 +6,8 @@ from typing import Any
 from audit.models import Event
 from flags import approval
 from flags.changes.releases import lacking_approvals
-from flags.models import Lease, Project, Ramp, Role, User
-from flags.queries.members import members_of
+from flags.models import Lease, Project, Ramp, User
+from flags.queries.members import admins_of
 
 
 def told_of_releases(event: Event, project: Project) -> Iterator[tuple[str, set[User], str]]:
@@ -47,5 +47,4 @@ def _of_ramp(
 
 def _answerable(project: Project, who: User | None) -> set[User]:
     """Who began it, and the project's admins: whoever began it may have left."""
-    admins = {row.user for row in members_of(project) if row.role == Role.ADMIN}
-    return admins | ({who} if who is not None else set())
+    return {*admins_of(project), *([who] if who is not None else [])}
