@@ -253,7 +253,8 @@ def tracked_rows() -> dict[tuple[str, Any], dict[str, Any]]:
         }
         for model in [*apps.get_app_config("flags").get_models(), Archive]
         if model.__name__ not in UNTRACKED and not model.__name__.startswith("Historical")
-        for row in model.objects.all()
+        # With what a row refers to, by which its subjects are named.
+        for row in model.objects.select_related()
     }
 
 
