@@ -111,6 +111,11 @@ class StandingShown(Strict):
     behaviour = serializers.CharField(help_text="What a verdict is bound to.")
     demands = DemandShown(many=True)
     missing = MissingShown(many=True)
+    lapsed = MissingShown(
+        many=True,
+        help_text="What policies that ask no more were not given while they did: the clock applies "
+        "nothing that lacks it, a person may.",
+    )
     moved = MovedShown(many=True)
     closed = serializers.ListField(
         child=serializers.CharField(), help_text="Why it may not be applied at this hour."
@@ -195,6 +200,7 @@ class RequestInFull(RequestShown):
                 {"environment": row.environment, "because": row.because} for row in now.demands
             ],
             "missing": missing_shown(now.missing),
+            "lapsed": missing_shown(now.lapsed),
             "moved": [
                 {name: getattr(row, name) for name in MovedShown().fields} for row in now.moved
             ],

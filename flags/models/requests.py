@@ -62,6 +62,9 @@ class Request(models.Model):
     behaviour = models.CharField(max_length=64, blank=True, default="", db_default="")
     # Keys of the environments whose policies are asked.
     environments = models.JSONField(default=list)
+    # Environment key → the policy that asked for approval there, as it was when it last did. One
+    # that is lifted while the request waits approves nothing.
+    asked = models.JSONField(default=dict, db_default={})
     # Applied by itself as soon as it is approved (and its instant, if it has one, has come).
     is_armed = models.BooleanField(default=False)
     apply_at = models.DateTimeField(null=True, blank=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audit.facts import Actor
 from flags.changes import (
     ApplyRequest,
     ConfigureFlag,
@@ -21,6 +22,7 @@ from flags.changes import (
     SetMember,
     SetPolicy,
     SetTeam,
+    SettleRequest,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
@@ -444,6 +446,42 @@ def test_a_scheduled_request_whose_target_moved_goes_back_to_review(guarded, edi
     assert request().state == "in_review"
     assert sweep(at) == 0
     assert not is_on()
+
+
+@pytest.mark.parametrize("lifted", ["the need for approval", "its conditions"])
+def test_lifting_the_policy_lets_the_clock_apply_nothing_unapproved(guarded, editor, lifted):
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, armed=True), actor=editor)
+    if lifted == "its conditions":
+        lift = SetPolicy(**PRODUCTION, conditions=[{"kind": "segment"}])
+    else:
+        lift = EditEnvironment(**PRODUCTION, requires_approval=False)
+    _bypass(lift)
+    settle()
+
+    assert sweep() == 0
+    assert (request().state, is_on()) == ("in_review", False)
+    with pytest.raises(ApprovalNeeded, match="1 more approval"):
+        apply(Actor.system("schedule"))
+
+    apply(editor)
+    assert is_on()
+
+
+def test_what_was_approved_before_the_policy_was_lifted_stays_approved(guarded, editor, reviewer):
+    at = timezone.now() + timedelta(hours=3)
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, apply_at=at), actor=editor)
+    review(reviewer)
+    _bypass(EditEnvironment(**PRODUCTION, requires_approval=False))
+    settle()
+
+    assert sweep(at) == 1
+    assert is_on()
+
+
+def settle():
+    submit(SettleRequest(**SHOP, request=1), actor=OPERATOR)
 
 
 def test_what_nobody_answers_expires(guarded, editor, reviewer):

@@ -2,14 +2,20 @@
 
 from typing import Literal
 
-from flags import approval, sessions
+from flags import sessions
 from flags.access import Action
 from flags.changes import rights
 from flags.changes.base import Change, Effect, Scope, change
 from flags.changes.releases.leases import GrantLease
 from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import require_what_they_need, stored
-from flags.changes.requests.standing import Standing, close, settle_state, standing_of
+from flags.changes.requests.standing import (
+    Standing,
+    asked_of,
+    close,
+    settle_state,
+    standing_of,
+)
 from flags.errors import ApprovalNeeded, Conflicting, Invalid, WrongState
 from flags.models import OPEN, REVIEWED, Request, State
 
@@ -39,10 +45,9 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
             raise Conflicting("; ".join(str(row) for row in standing.moved))
         if self.bypass_reason:
             _require_bypass(scope, standing)
-        elif standing.missing:
+        elif lacking := standing.missing or (scope.actor.kind == "system" and standing.lapsed):
             raise ApprovalNeeded(
-                sorted({row.environment for row in standing.missing}),
-                [row.what for row in standing.missing],
+                sorted({row.environment for row in lacking}), [row.what for row in lacking]
             )
         elif standing.closed:
             raise WrongState("; ".join(standing.closed))
@@ -58,16 +63,13 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
             changes = [self._lease(request)]
         effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
         request.bypass_reason, request.applied_by = self.bypass_reason, scope.account()
-        scope.save(request, "bypass_reason", "applied_by")
+        request.asked = asked_of(request, standing)
+        scope.save(request, "bypass_reason", "applied_by", "asked")
         close(scope, request, State.APPLIED, "")
-        return [
-            *effects,
-            effect_on(
-                self.kind, before, request, behaviour=standing.behaviour,
-                bypass=self.bypass_reason,
-                policies={row.environment: approval.policy_facts(row.policy) for row in standing.demands},
-            ),
-        ]  # fmt: skip
+        done = effect_on(
+            self.kind, before, request, behaviour=standing.behaviour, bypass=self.bypass_reason
+        )
+        return [*effects, done]
 
     def _lease(self, request: Request) -> Change:
         if not self.bypass_reason:

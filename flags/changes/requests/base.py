@@ -59,6 +59,7 @@ def facts(request: Request) -> dict[str, Any]:
         "apply_at": request.apply_at and request.apply_at.isoformat(),
         "outcome": request.outcome,
         "behaviour": request.behaviour,
+        "policies": request.asked,
     }
 
 

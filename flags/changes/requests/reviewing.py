@@ -49,10 +49,9 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
         settle_state(scope, request)
         return [
             effect_on(
-                self.kind, before, request, verdict=self.verdict, behaviour=standing.behaviour,
-                policies={row.environment: approval.policy_facts(row.policy) for row in standing.demands},
+                self.kind, before, request, verdict=self.verdict, behaviour=standing.behaviour
             )
-        ]  # fmt: skip
+        ]
 
     def _refuse_who_may_not(
         self, scope: Scope, request: Request, reviewer: User, standing: Standing

@@ -1,8 +1,9 @@
 """Where a request stands: what it would do now, what that asks for, and the state that follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from flags import approval
@@ -10,7 +11,7 @@ from flags.approval import Demand, Missing
 from flags.changes.base import Change, Effect, Scope
 from flags.changes.rehearsal import Moved, moved, on_stage
 from flags.changes.requests.kept import stored
-from flags.models import Request, State, User, Verdict
+from flags.models import Policy, Request, State, User, Verdict
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Standing:
     behaviour: str
     demands: list[Demand]
     missing: list[Missing]
+    # What policies that ask no more were not given while they did: it bars the clock, no person.
+    lapsed: list[Missing]
     moved: list[Moved]
     closed: list[str]  # why it may not be applied at this instant, an entry an environment
 
@@ -34,6 +37,7 @@ def standing_of(scope: Scope, request: Request) -> Standing:
         contributors=list(request.contributors.all()),
         verdicts=list(request.verdicts.select_related("reviewer").filter(undone_at=None)),
         seen=request.seen,
+        asked=request.asked,
         terms=[request.is_armed, request.apply_at and request.apply_at.isoformat()],
     )
 
@@ -46,42 +50,64 @@ def foreseen(
     contributors: Sequence[User] = (),
     verdicts: Sequence[Verdict] = (),
     seen: Sequence[dict[str, Any]] = (),
+    asked: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     terms: Sequence[Any] = (),
 ) -> Standing:
     """What these changes would do and ask for, and which of that these verdicts give.
 
-    `seen` is what the author saw, `terms` is what else a verdict is bound to.
+    `seen` is what the author saw, `asked` the policies that asked before (`Request.asked`), `terms`
+    is what else a verdict is bound to.
     """
     with on_stage(scope, changes) as performed:
         effects = [effect for _, done in performed for effect in done]
         # Asked of the rows as they would be, as the gate asks it: a flag may have its tags from here.
         demands = approval.demands(scope.guards, scope.environments, effects)
     behaviour = approval.behaviour_of(effects, *terms)
-    missing = [
-        row
-        for demand in demands
-        for row in approval.missing(
-            demand,
-            verdicts,
-            behaviour=behaviour,
-            author=author,
-            contributors=contributors,
-            environment=scope.environment(demand.environment),
-        )
-    ]
+    missing, lapsed = (
+        [
+            row
+            for demand in rows
+            for row in approval.missing(
+                demand,
+                verdicts,
+                behaviour=behaviour,
+                author=author,
+                contributors=contributors,
+                environment=scope.environment(demand.environment),
+            )
+        ]
+        for rows in (demands, _no_longer_made(scope, asked, demands, effects))
+    )
     closed = [
         f"{demand.environment} is {words}"
         for demand in demands
         if (words := approval.closed_until_words(demand.policy, scope.now))
     ]
-    return Standing(effects, behaviour, demands, missing, moved(seen, effects), closed)
+    return Standing(effects, behaviour, demands, missing, lapsed, moved(seen, effects), closed)
+
+
+def _no_longer_made(
+    scope: Scope,
+    asked: Mapping[str, dict[str, Any]],
+    demands: Sequence[Demand],
+    effects: Sequence[Effect],
+) -> list[Demand]:
+    """What environments that the effects still reach asked before, and ask no more."""
+    asking = {demand.environment for demand in demands}
+    reached = {effect.environment for effect in effects} - asking
+    return [
+        Demand(key, Policy(**policy), ["it asked for approval before"])
+        for key, policy in sorted(asked.items())
+        if key in reached and key in scope.environments
+    ]
 
 
 def settle_state(scope: Scope, request: Request) -> None:
     """Derive the state from the verdicts in force and what they are bound to."""
     standing = standing_of(scope, request)
     request.behaviour = standing.behaviour
-    scope.save(request, "behaviour")
+    request.asked = asked_of(request, standing)
+    scope.save(request, "behaviour", "asked")
     current = [
         verdict
         for verdict in request.verdicts.filter(undone_at=None)
@@ -95,12 +121,21 @@ def settle_state(scope: Scope, request: Request) -> None:
         request.state = State.CHANGES_REQUESTED
     elif standing.moved:
         request.state = State.CONFLICTED
-    elif standing.missing:
+    elif standing.missing or standing.lapsed:
         request.state = State.IN_REVIEW
     else:
         request.state = State.SCHEDULED if request.apply_at else State.APPROVED
     request.outcome = "; ".join(str(row) for row in standing.moved)
     scope.save(request, "state", "outcome")
+
+
+def asked_of(request: Request, standing: Standing) -> dict[str, Any]:
+    """The policies that ask now, and those that asked before for what it still reaches."""
+    reached = {effect.environment for effect in standing.effects}
+    before = {key: policy for key, policy in request.asked.items() if key in reached}
+    return before | {
+        demand.environment: approval.policy_facts(demand.policy) for demand in standing.demands
+    }
 
 
 def ask_for_review(scope: Scope, request: Request) -> None:
