@@ -17,6 +17,7 @@ from flags.changes import (
     submit,
 )
 from flags.models import Flag, Project, User
+from tests.kept_rows import make_or_put_back
 
 OPERATOR = Actor.system("tests")
 PASSWORD = "a long password for tests"
@@ -52,14 +53,17 @@ def make_shop() -> None:
 
 
 @pytest.fixture
-def users(db: None) -> dict[str, User]:
-    make_accounts()
+def users(db: None, request: pytest.FixtureRequest) -> dict[str, User]:
+    """The accounts, and the project with them where the test asks for it."""
+    if "project" in request.fixturenames:
+        make_or_put_back("shop", lambda: (make_accounts(), make_shop()))
+    else:
+        make_or_put_back("accounts", make_accounts)
     return {user.username: user for user in User.objects.all()}
 
 
 @pytest.fixture
 def project(users: dict[str, User]) -> Project:
-    make_shop()
     return Project.objects.get(key="shop")
 
 
