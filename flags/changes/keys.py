@@ -18,11 +18,14 @@ def key_facts(key: SdkKey) -> dict[str, Any]:
 
 
 def token_facts(token: ApiToken) -> dict[str, Any]:
+    """What the log says of a token; of a service's, whose it is too."""
+    service = token.user.get_username().partition("@")[0]
     return {
         "user": str(token.user_id),
         "name": token.name,
         "scopes": token.scopes,
         "expires_at": token.expires_at and token.expires_at.isoformat(),
+        **({"service": service} if token.user.is_service else {}),
     }
 
 
@@ -171,11 +174,7 @@ class RevokeApiToken(Change, frozen=True, kw_only=True):
         if token is None:
             raise NotFound(f"there is no API token {self.public_id}")
         _require_own(scope, str(token.user_id))
-        if token.revoked_at is not None:
-            return []
-        token.revoked_at = scope.now
-        scope.save(token, "revoked_at")
-        return [Effect(self.kind, f"api_token:{token.public_id}", token_facts(token), None)]
+        return revoked(scope, token, kind=self.kind)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None
@@ -237,6 +236,15 @@ def new_token(
     )
     scope.create(token)
     return token
+
+
+def revoked(scope: Scope, token: ApiToken, *, kind: str) -> list[Effect]:
+    """Refuse the token from now on; nothing comes of it where it was refused already."""
+    if token.revoked_at is not None:
+        return []
+    token.revoked_at = scope.now
+    scope.save(token, "revoked_at")
+    return [Effect(kind, f"api_token:{token.public_id}", token_facts(token), None)]
 
 
 def refuse_by_token(scope: Scope) -> None:

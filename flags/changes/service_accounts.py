@@ -1,17 +1,11 @@
 """Service accounts: programs of a project, with a role like a member and tokens of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from flags.access import Action
 from flags.changes.base import UNSET, Change, Effect, Scope, UnsetType, change
-from flags.changes.keys import (
-    AnyScope,
-    new_token,
-    refuse_by_token,
-    token_facts,
-)
+from flags.changes.keys import AnyScope, new_token, refuse_by_token, revoked, token_facts
 from flags.changes.members import (
     AnyRole,
     exceptions_given,
@@ -85,17 +79,13 @@ class RemoveService(Change, frozen=True, kw_only=True):
         member = Membership.objects.get(project=scope.project, user=user)
         before = facts(member)
         refuse_above_own(scope, user.get_username(), before, None)
-        revoked = []
-        for token in ApiToken.objects.filter(user=user, revoked_at=None):
-            token.revoked_at = scope.now
-            scope.save(token, "revoked_at")
-            subject = f"api_token:{token.public_id}"
-            revoked.append(Effect(self.kind, subject, token_facts(token), None))
+        tokens = ApiToken.objects.filter(user=user).select_related("user")
+        refused = [row for token in tokens for row in revoked(scope, token, kind=self.kind)]
         scope.delete(member)
         user.is_active = False
         scope.save(user, "is_active")
         gone = {"account": str(user.pk), **before}
-        return [Effect(self.kind, f"service:{self.name}", gone, None), *revoked]
+        return [Effect(self.kind, f"service:{self.name}", gone, None), *refused]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [
@@ -139,9 +129,7 @@ class CreateServiceToken(Change, frozen=True, kw_only=True):
             name=self.name,
             expires_at=self.expires_at,
         )
-        return [
-            Effect(self.kind, f"api_token:{token.public_id}", None, _facts(token, self.service))
-        ]
+        return [Effect(self.kind, f"api_token:{token.public_id}", None, token_facts(token))]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [RevokeServiceToken(project=self.project, public_id=self.public_id)]
@@ -162,12 +150,7 @@ class RevokeServiceToken(Change, frozen=True, kw_only=True):
         token = tokens.select_related("user").first()
         if token is None:
             raise NotFound(f"no service of {self.project} has a token {self.public_id}")
-        if token.revoked_at is not None:
-            return []
-        token.revoked_at = scope.now
-        scope.save(token, "revoked_at")
-        named = token.user.get_username().partition("@")[0]
-        return [Effect(self.kind, f"api_token:{token.public_id}", _facts(token, named), None)]
+        return revoked(scope, token, kind=self.kind)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None
@@ -182,7 +165,3 @@ def service(scope: Scope, name: str) -> User:
     if user is None:
         raise NotFound(f"there is no service {name} in {project.key}")
     return user
-
-
-def _facts(token: ApiToken, name: str) -> Mapping[str, Any]:
-    return {**token_facts(token), "service": name}
