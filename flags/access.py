@@ -52,6 +52,14 @@ SCOPE = {
 }
 
 
+def refuse_who_only_reads(actor: Actor) -> None:
+    """Raises Denied for a token that has no scope but `read`: with it nothing is changed, one's own
+    settings included.
+    """
+    if actor.scopes is not None and actor.scopes <= {SCOPE[Action.VIEW]}:
+        raise Denied("the token's scopes are read; it changes nothing")
+
+
 @dataclass(frozen=True)
 class Rights:
     """What one actor may do in one project (or to the site, without one), read at once."""

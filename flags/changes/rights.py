@@ -7,7 +7,7 @@ making a flag is the project's matter, archiving one that production serves is p
 
 from collections.abc import Sequence
 
-from flags.access import Action
+from flags.access import Action, refuse_who_only_reads
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Effect, Scope
 
 
@@ -20,6 +20,7 @@ def action_of(change: Change, *, asking: bool) -> Action:
 
 def require(scope: Scope, change: Change, *, asking: bool = False) -> None:
     """What can be said before it is performed. Raises Denied."""
+    refuse_who_only_reads(scope.actor)
     reach, action = change.touches(), action_of(change, asking=asking)
     if not reach or ALL_ENVIRONMENTS in reach:
         scope.rights.require(action)

@@ -12,6 +12,7 @@ from drf_spectacular.utils import (
     extend_schema,
 )
 from rest_framework import serializers, status
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,6 +48,8 @@ class ManagementView(APIView):
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise LengthRequired("expected Content-Length; a body in chunks is not taken here")
         super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS:
+            access.refuse_who_only_reads(self.actor)
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any

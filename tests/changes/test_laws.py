@@ -1,6 +1,7 @@
 """The laws of docs/architecture.md, each over every registered change."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,18 @@ def test_outsiders(change: Change, world: Project, outsider):
         submit(change, actor=outsider)
 
     assert (rulesets(world), Event.objects.count()) == before
+
+
+def test_a_token_that_only_reads_changes_nothing(world: Project, owner, viewer):
+    before = tracked_rows(), Event.objects.count()
+
+    for change in EXAMPLES:
+        for person in (owner, viewer):
+            reading = replace(person, scopes=frozenset({"read"}), token="fst_reads")
+            with pytest.raises(Denied, match="changes nothing"):
+                submit(change, actor=reading)
+
+    assert (tracked_rows(), Event.objects.count()) == before
 
 
 @every_example

@@ -1,6 +1,7 @@
 """What the API refuses, and how it says so."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from flags.changes import EditUser, RevokeApiToken, submit
 from flags.management_api.parsing import LARGEST_BODY, LARGEST_ID_UPLOAD
 from flags.models import ApiToken, Flag
 from tests.cast import OPERATOR, PASSWORD
-from tests.management_api.caller import Caller
+from tests.management_api.caller import Caller, openapi
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +64,23 @@ def test_a_token_does_no_more_than_its_scopes(calling, a_flag):
 
     assert (reading.get("projects/shop/flags/x").status, refused.status) == (200, 403)
     assert "read" in refused.data["detail"]
+
+
+def test_a_token_that_only_reads_changes_nothing(calling):
+    reading = calling("owner", scopes=["read"])
+    events = Event.objects.count()
+    writes = [
+        (method.upper(), re.sub(r"{\w*(number|ramp|lease)\w*}", "1", path))
+        for path, operations in openapi()["paths"].items()
+        for method in operations.keys() & {"post", "put", "patch", "delete"}
+    ]
+
+    assert len(writes) > 50
+    for method, path in writes:
+        answer = reading.call(method, re.sub(r"{\w+}", "x", path), {})
+        assert answer.status == 403, (method, path)
+        assert "changes nothing" in answer.data["detail"]
+    assert Event.objects.count() == events
 
 
 def test_a_token_makes_no_tokens(calling):
