@@ -40,6 +40,11 @@ def has_second_factor(user: int | str) -> bool:
     return bool(Authenticator.objects.filter(user_id=user, type__in=factors).exists())
 
 
+def must_enrol(user: int | str) -> bool:
+    """Whether the site requires a second factor of the account of this id, and it has none yet."""
+    return settings.REQUIRE_SECOND_FACTOR and not has_second_factor(user)
+
+
 def require_fresh_second_factor(actor: Actor, *, now: datetime) -> None:
     """Raises SecondFactorNeeded unless it was proved in the last minutes; of who has none, nothing
     is asked, unless the site requires one.

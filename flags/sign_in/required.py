@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import resolve
 
-from flags.sessions import has_second_factor
+from flags.sessions import must_enrol
 
 # How one enrols, and what may come before: confirming who one is, setting a password, leaving.
 LEADS_THERE = {
@@ -24,7 +23,7 @@ class RequiredSecondFactor:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if settings.REQUIRE_SECOND_FACTOR and _is_to_enrol(request):
+        if _is_to_enrol(request):
             if request.path.startswith(API):
                 detail = "enrol a second factor first, at /account/signing-in"
                 answer = {
@@ -42,6 +41,6 @@ class RequiredSecondFactor:
 
 def _is_to_enrol(request: HttpRequest) -> bool:
     user = request.user
-    if not user.is_authenticated or user.pk is None or has_second_factor(user.pk):
+    if not user.is_authenticated or user.pk is None or not must_enrol(user.pk):
         return False
     return resolve(request.path_info).url_name not in LEADS_THERE

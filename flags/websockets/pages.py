@@ -19,6 +19,7 @@ from flags.live.database import UNREACHABLE
 from flags.live.outbox import Frame
 from flags.live.process import live
 from flags.models import Project, User
+from flags.sessions import must_enrol
 from flags.websockets.sockets import Close, LiveSocket
 
 CHECK_EVERY_SECONDS = 3
@@ -96,10 +97,12 @@ class PageSocket(LiveSocket):
 
 
 def _judge(session: str, project_key: str) -> Judgement:
-    """At most four queries."""
+    """At most five queries."""
     user = get_user(SimpleNamespace(session=SessionStore(session)))  # type: ignore[arg-type]
     if not isinstance(user, User) or not user.is_active:
         return Close.UNKNOWN_KEY, None
+    if must_enrol(user.pk):
+        return Close.WRONG_KIND, None
     project = Project.objects.filter(key=project_key).first()
     if project is None or not may(user.as_actor(), Action.VIEW, project):
         return Close.WRONG_KIND, None

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from flags.changes import CreateEnvironment, EditFlag, RemoveMember, SwitchFlag
+from flags.changes import CreateEnvironment, EditFlag, EditUser, RemoveMember, SwitchFlag
 from flags.models import Project, User
 from tests.served import OPERATOR, Served, change, close_code, next_frame, served
 
@@ -108,15 +109,36 @@ def test_a_page_is_closed_soon_after_its_session_or_its_permission_ends(
     server: Served, project: Project, users: dict[str, User]
 ) -> None:
     session = signed_in(users["viewer"])
-    with a_page(server, session) as signed_out, a_page(server, signed_in(users["editor"])) as left:
-        next_frame(signed_out)
-        next_frame(left)
+    with (
+        a_page(server, session) as signed_out,
+        a_page(server, signed_in(users["editor"])) as left,
+        a_page(server, signed_in(users["reviewer"])) as switched_off,
+    ):
+        for page in (signed_out, left, switched_off):
+            next_frame(page)
 
         session.flush()
         change(RemoveMember(project="shop", username="editor"))
+        change(EditUser(username="reviewer", is_active=False))
 
         assert close_code(signed_out) == 4401
         assert close_code(left) == 4403
+        assert close_code(switched_off) == 4401
+
+
+def test_where_a_second_factor_is_required_who_has_none_hears_nothing(
+    transactional_db: None, tmp_path: Path, project: Project, users: dict[str, User]
+) -> None:
+    Authenticator.objects.create(user=users["viewer"], type=Authenticator.Type.TOTP, data={})
+    with served(tmp_path, FLAGSITE_REQUIRE_SECOND_FACTOR="1") as server:
+        with a_page(server, signed_in(users["editor"])) as page:
+            assert close_code(page) == 4403
+        with a_page(server, signed_in(users["viewer"])) as page:
+            assert next_frame(page)["type"] == "hello"
+
+            Authenticator.objects.all().delete()
+
+            assert close_code(page) == 4403
 
 
 def test_where_pages_come_by_https_alone_a_page_without_it_is_another_sites(
