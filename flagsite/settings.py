@@ -143,6 +143,11 @@ ACCOUNT_FORMS = {
 }
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"  # noqa: S105
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# Mails with a link to a new password: from one address of a visitor, and to one mail address.
+# Guesses at a second factor are counted per account; passwords by flags/sign_in/adapters.py.
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key", "login_failed": "5/5m/key"}
+# Whoever has a network of IPv6 has all of its addresses.
+ALLAUTH_RATE_LIMIT_IPV6_PREFIX = 64
 PASSWORD_RESET_TIMEOUT = 60 * 60
 ACCOUNT_SESSION_REMEMBER = True
 # Addresses are given by site administrators, invitations and identity providers; nobody adds one.

@@ -6,6 +6,7 @@ methods are called by name.
 
 import base64
 import hashlib
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -35,7 +36,7 @@ from flags.models import User
 from flags.queries.sign_in import account_named
 from flags.sessions import has_second_factor
 
-# Guessing is slowed per address, and per account from one address. Attempts on one account from
+# Guessing is slowed per address (of IPv6 per network, since each visitor has one to themselves), and per account from one address. Attempts on one account from
 # everywhere together are slowed too, but never for an address from which its person is signed in:
 # nobody can lock somebody else out.
 LIMITS = {
@@ -118,10 +119,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     # Guessing
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The visitor's address; one of IPv4 that came over IPv6 is the IPv4 address it is."""
+        address = ip_address(super().get_client_ip(request))
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return str(mapped or address)
+
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        address, account = self.get_client_ip(request), named_in(credentials)
-        asked = [("from_address", None), ("on_account_from_address", f"{account} {address}")]
-        if not UserSession.objects.filter(ip=address, user__username__iexact=account).exists():
+        place, account = network_of(self.get_client_ip(request)), named_in(credentials)
+        asked = [("from_address", None), ("on_account_from_address", f"{account} {place}")]
+        there = UserSession.objects.filter(user__username__iexact=account)
+        if all(network_of(ip) != place for ip in there.values_list("ip", flat=True)):
             asked.append(("on_account", account))
         self._used = []
         for action, key in asked:
@@ -146,6 +154,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         submit(FailSignIn(username=user.get_username(), by="inactive"), actor=SYSTEM)
         response: HttpResponse = super().respond_user_inactive(request, user)
         return response
+
+
+def network_of(address: str) -> str:
+    """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address."""
+    return ratelimit.truncate_ip(address)  # type: ignore[no-any-return]
 
 
 def named_in(credentials: dict[str, Any]) -> str:

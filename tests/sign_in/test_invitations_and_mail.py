@@ -246,6 +246,22 @@ def test_a_forgotten_password_is_chosen_anew_by_mail(client, users, mailbox):
     assert "no longer good" in words(Client().get(mailbox.link(), follow=True))
 
 
+def test_links_to_a_new_password_are_mailed_three_times_an_hour(users, mailbox):
+    submit(EditUser(username="viewer", email="viewer@example.org"), actor=OPERATOR)
+
+    answers = [
+        Client(REMOTE_ADDR=f"192.0.2.{number}").post(
+            "/sign-in/forgotten", {"email": "Viewer@example.org"}
+        )
+        for number in range(4)
+    ]
+    deliver("default")
+
+    assert [answer.status_code for answer in answers] == [302, 302, 302, 429]
+    assert "Too often" in words(answers[-1])
+    assert len(mailbox.mails) == 3
+
+
 def test_no_secret_of_a_mail_waits_in_a_table(admins, mailbox):
     invite(admins)
     token = Invitation.objects.get().token.partition(":")[2]

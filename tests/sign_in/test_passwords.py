@@ -112,6 +112,27 @@ def test_an_address_that_guesses_at_many_accounts_is_slowed(client, users):
     assert sign_in(client).status_code == 429
 
 
+@pytest.mark.parametrize(
+    ("form", "slowed"),
+    [("2001:db8::{}", True), ("::ffff:192.0.2.1", True), ("2001:db8:0:{}::1", False)],
+)
+def test_a_network_of_ipv6_counts_as_one_address(users, form, slowed):
+    for number in range(5):
+        sign_in(Client(), "viewer", "guess", address=form.format(number + 1))
+
+    last = form.format(9) if "{" in form else "192.0.2.1"
+    assert (sign_in(Client(), address=last).status_code == 429) == slowed
+
+
+def test_guessing_from_everywhere_spares_the_network_of_a_session(client, users):
+    sign_in(client, address="2001:db8::1")
+    for number in range(52):
+        sign_in(Client(), "viewer", "guess", address=f"198.51.100.{number}")
+
+    assert sign_in(Client(), address="2001:db8:1::1").status_code == 429
+    assert sign_in(Client(), address="2001:db8::2").status_code == 302
+
+
 @pytest.mark.parametrize(("proxies", "slowed"), [(0, True), (1, False)])
 def test_the_address_behind_a_proxy_is_believed_only_where_one_is_configured(
     users, proxies, slowed

@@ -112,6 +112,18 @@ def test_a_code_is_asked_for_after_the_password_and_taken_once(enrolled, users):
     assert told("user.factor_added")[0]["after"] == {"factor": "totp"}
 
 
+def test_guessing_at_a_code_is_slowed_wherever_it_comes_from(enrolled):
+    _, secret = enrolled("viewer")
+    for number in range(6):
+        client = Client(REMOTE_ADDR=f"192.0.2.{number}")
+        sign_in(client, address=f"192.0.2.{number}")
+        answer = client.post("/sign-in/second-factor", {"code": "000000"})
+
+    assert "Too many" in words(answer)
+    client.post("/sign-in/second-factor", {"code": code_of(secret, steps=1)})
+    assert client.get("/account").status_code == 302
+
+
 def test_a_recovery_code_takes_the_place_of_the_app_once(enrolled):
     enrolled_client, _ = enrolled("viewer")
     codes = enrolled_client.get("/account/recovery-codes").context["unused_codes"]
