@@ -13,7 +13,8 @@ class Actor:
 
     `scopes` limits what a token may do; None means no limit beyond the person's own. `token` is the
     public id of the API token that spoke for the person, if one did. `second_factor_at` is when the
-    person last proved a second factor in the session they act in.
+    person last proved a second factor in the session they act in. `place` is from where they act, an
+    address and a browser in words, of what they do to their own account.
     """
 
     kind: PrincipalKind
@@ -22,6 +23,7 @@ class Actor:
     scopes: frozenset[str] | None = None
     token: str | None = None
     second_factor_at: datetime | None = None
+    place: str | None = None
 
     @classmethod
     def system(cls, name: str) -> "Actor":
@@ -30,9 +32,10 @@ class Actor:
 
     def identity(self) -> dict[str, str]:
         """What the log keeps about this actor, apart from the chain so that it can be erased."""
-        return {"kind": self.kind, "id": self.id, "name": self.name} | (
-            {"token": self.token} if self.token else {}
-        )
+        more = {"token": self.token, "place": self.place}
+        return {"kind": self.kind, "id": self.id, "name": self.name} | {
+            name: value for name, value in more.items() if value
+        }
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest
 
 from audit.facts import Actor
+from flags.browsers import browser_named
 from flags.errors import Denied, SecondFactorNeeded
 from flags.models import User
 
@@ -22,6 +24,17 @@ def actor_in(request: Any) -> Actor:
     user = request.user
     assert isinstance(user, User), "nobody is signed in"
     return replace(user.as_actor(), second_factor_at=second_factor_at(request, user))
+
+
+def actor_at_place(request: HttpRequest, user: User | None = None) -> Actor:
+    """Who acts on their own account, and from where: for the log, which keeps both apart from the
+    chain, and for what the person is told.
+
+    `user` is whom the request is about to sign in, or who came by a link; else who is signed in.
+    """
+    actor = actor_in(request) if user is None else user.as_actor()
+    browser = browser_named(request.headers.get("User-Agent", ""))
+    return replace(actor, place=f"{get_adapter(request).get_client_ip(request)}, {browser}")
 
 
 def second_factor_at(request: HttpRequest, user: User) -> datetime | None:

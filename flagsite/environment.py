@@ -5,7 +5,9 @@ While `bin/up` runs, FLAGSITE_HOME/environment says what it gave its processes, 
 """
 
 import base64
+import hashlib
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from datetime import timedelta
@@ -160,6 +162,66 @@ def mail_server(name: str) -> MailServer | None:
         password=unquote(address.password or ""),
         tls=tls,
     )
+
+
+@dataclass(frozen=True)
+class IdentityProvider:
+    """One that people sign in with by OpenID Connect; `name` stands in addresses and variables."""
+
+    name: str
+    title: str
+    issuer: str
+    client_id: str
+    client_secret: str
+    # Whose mail addresses it is believed about; `*` is everybody's.
+    domains: tuple[str, ...]
+    makes_accounts: bool
+
+    @property
+    def id(self) -> str:
+        """Identities are kept under the issuer that vouched for them: another one's `sub` is
+        somebody else.
+        """
+        return hashlib.sha256(self.issuer.encode()).hexdigest()[:16]
+
+    def speaks_for(self, address: str) -> bool:
+        """Whether an account may be found, or made, by this address because the provider says so."""
+        return "*" in self.domains or address.rpartition("@")[2].lower() in self.domains
+
+
+def identity_providers(name: str) -> dict[str, IdentityProvider]:
+    """By their ids, those that the variable names, each with variables of its own."""
+    found = [_identity_provider(one) for one in names(name)]
+    providers = {provider.id: provider for provider in found}
+    if len(providers) < len(found):
+        raise ImproperlyConfigured(f"{name} has two providers with one issuer")
+    return providers
+
+
+def _identity_provider(name: str) -> IdentityProvider:
+    if not re.fullmatch("[a-z][a-z0-9]*", name):
+        raise ImproperlyConfigured(
+            f"the identity provider {name!r} is not named by small letters and digits"
+        )
+
+    def of(variable: str) -> str:
+        return variable.replace("NAME", name.upper(), 1)
+
+    provider = IdentityProvider(
+        name=name,
+        title=text(of("FLAGSITE_OIDC_NAME_TITLE"), name.capitalize()),
+        issuer=text(of("FLAGSITE_OIDC_NAME_ISSUER")).rstrip("/"),
+        client_id=text(of("FLAGSITE_OIDC_NAME_CLIENT_ID")),
+        client_secret=text(of("FLAGSITE_OIDC_NAME_CLIENT_SECRET")),
+        domains=tuple(one.lower() for one in names(of("FLAGSITE_OIDC_NAME_DOMAINS"))),
+        makes_accounts=flag(of("FLAGSITE_OIDC_NAME_MAKES_ACCOUNTS"), default=False),
+    )
+    if provider.makes_accounts and not provider.domains:
+        raise ImproperlyConfigured(
+            f"{of('FLAGSITE_OIDC_NAME_MAKES_ACCOUNTS')} needs {of('FLAGSITE_OIDC_NAME_DOMAINS')}: "
+            "for whom accounts are made"
+        )
+    return provider
 
 
 def origin(name: str, default: str) -> str:

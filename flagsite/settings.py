@@ -1,6 +1,5 @@
 """Every setting, read once from the environment; docs/configuration.md describes each variable."""
 
-import hashlib
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -168,14 +167,8 @@ MFA_FORMS = {
     "reauthenticate": "flags.sign_in.forms.ReauthenticateForm",
 }
 
-# An identity provider by OpenID Connect, where its issuer is named.
-OIDC_ISSUER = env.text("FLAGSITE_OIDC_ISSUER", "").rstrip("/")
-OIDC_NAME = env.text("FLAGSITE_OIDC_NAME", "single sign-on")
-# Of these domains alone, where any is named.
-OIDC_DOMAINS = [domain.lower() for domain in env.names("FLAGSITE_OIDC_DOMAINS")]
-OIDC_MAKES_ACCOUNTS = env.flag("FLAGSITE_OIDC_MAKES_ACCOUNTS", default=False)
-# Identities are kept under the issuer that vouched for them: another one's `sub` is somebody else.
-OIDC_PROVIDER = hashlib.sha256(OIDC_ISSUER.encode()).hexdigest()[:16]
+# Identity providers by OpenID Connect, by their ids.
+OIDC_PROVIDERS = env.identity_providers("FLAGSITE_OIDC_PROVIDERS")
 SOCIALACCOUNT_ADAPTER = "flags.sign_in.identities.IdentityAdapter"
 # A link rather than a form, which our Content-Security-Policy keeps from leading elsewhere.
 SOCIALACCOUNT_LOGIN_ON_GET = True
@@ -184,15 +177,14 @@ SOCIALACCOUNT_PROVIDERS = {
         "OAUTH_PKCE_ENABLED": True,
         "APPS": [
             {
-                "provider_id": OIDC_PROVIDER,
-                "name": OIDC_NAME,
-                "client_id": env.text("FLAGSITE_OIDC_CLIENT_ID"),
-                "secret": env.text("FLAGSITE_OIDC_CLIENT_SECRET"),
-                "settings": {"server_url": OIDC_ISSUER},
+                "provider_id": provider.id,
+                "name": provider.title,
+                "client_id": provider.client_id,
+                "secret": provider.client_secret,
+                "settings": {"server_url": provider.issuer},
             }
-        ]
-        if OIDC_ISSUER
-        else [],
+            for provider in OIDC_PROVIDERS.values()
+        ],
     }
 }
 

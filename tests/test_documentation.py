@@ -20,7 +20,7 @@ NOT_OURS = {".venv", ".git", "node_modules", "vendor", ".pytest_cache"}
 PAGES = sorted(
     page for page in ROOT.rglob("*.md") if not NOT_OURS & set(page.relative_to(ROOT).parts)
 )
-READERS = [ROOT / "flagsite" / "settings.py", ROOT / "flagsite" / "embedded" / "up.py"]
+READERS = [ROOT / "flagsite" / name for name in ("settings.py", "environment.py", "embedded/up.py")]
 LARGEST_PICTURE_BYTES = 300_000
 
 

@@ -206,7 +206,9 @@ class DisconnectIdentity(OnAccount, frozen=True, kw_only=True):
         return self.told(user, before, None)
 
     def _has_others(self, user: User) -> bool:
-        return bool(SocialAccount.objects.filter(user=user).exclude(pk=self.identity).exists())
+        """Of providers that the site uses: by another one nobody comes in."""
+        usable = SocialAccount.objects.filter(user=user, provider__in=settings.OIDC_PROVIDERS)
+        return bool(usable.exclude(pk=self.identity).exists())
 
 
 def end_sessions(scope: Scope, sessions: Any) -> int:

@@ -19,6 +19,7 @@ from flags.models import ApiToken, User
 from flags.models.secrets import Secret, new_secret
 from flags.queries.members import memberships_of
 from flags.queries.tokens import tokens_of
+from flags.sessions import actor_at_place
 
 SCOPES = {
     "read": "see what you see",
@@ -77,7 +78,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, token: str) -> HttpResponse:
     """Refuse a token from now on."""
     try:
-        submit(RevokeApiToken(public_id=token), actor=user_of(request).as_actor())
+        submit(RevokeApiToken(public_id=token), actor=actor_at_place(request))
     except FlagsiteError as error:
         return refused(request, error)
     return told(request, redirect("api-tokens"), f"{token} is revoked")
@@ -102,7 +103,7 @@ def _new_token(request: HttpRequest, user: User) -> Secret:
             name=name,
             expires_at=end_of_life(request.POST.get("lifetime", "")),
         ),
-        actor=user.as_actor(),
+        actor=actor_at_place(request),
     )
     return secret
 

@@ -16,15 +16,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from flagengine import Problem
+from flags.browsers import browser_named
 from flags.changes import ChangePassword, DisconnectIdentity, RevokeSessions, submit
 from flags.dashboard.account import user_of
-from flags.dashboard.browsers import browser_named
 from flags.dashboard.problems import by_field
 from flags.dashboard.shell import refused, status_of
 from flags.dashboard.undo import told
 from flags.errors import FlagsiteError, Invalid
 from flags.models import User
 from flags.queries.sign_in import factors_of, identities_of, sessions_of
+from flags.sessions import actor_at_place
 
 
 @never_cache
@@ -44,9 +45,10 @@ def signing_in(request: HttpRequest) -> HttpResponse:
     context = {
         "factors": factors_of(user),
         "required": settings.REQUIRE_SECOND_FACTOR,
-        "identities": identities_of(user),
-        "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else None,
-        "provider_id": settings.OIDC_PROVIDER,
+        "identities": [
+            (row, settings.OIDC_PROVIDERS.get(row.provider)) for row in identities_of(user)
+        ],
+        "providers": settings.OIDC_PROVIDERS.values(),
         "sessions": [(row, browser_named(row.user_agent)) for row in sessions_of(user)],
         "problems": by_field(error, {"current", "password", "again"}),
         "tab": "signing-in",
@@ -78,7 +80,7 @@ def disconnect_identity(request: HttpRequest, identity: int) -> HttpResponse:
     user = user_of(request)
     change = DisconnectIdentity(username=user.get_username(), identity=identity)
     try:
-        submit(change, actor=user.as_actor())
+        submit(change, actor=actor_at_place(request))
     except FlagsiteError as error:
         return refused(request, error)
     return told(request, redirect("signing-in"), "It no longer signs you in")
@@ -88,7 +90,7 @@ def _revoke(request: HttpRequest, sessions: Sequence[int], text: str) -> HttpRes
     user = user_of(request)
     change = RevokeSessions(username=user.get_username(), sessions=list(sessions))
     try:
-        submit(change, actor=user.as_actor())
+        submit(change, actor=actor_at_place(request))
     except FlagsiteError as error:
         return refused(request, error)
     return told(request, redirect("signing-in"), text)
@@ -111,7 +113,7 @@ def _change_password(request: HttpRequest, user: User) -> None:
     change = ChangePassword(
         username=user.get_username(), password_hash=make_password(typed["password"])
     )
-    submit(change, actor=user.as_actor())
+    submit(change, actor=actor_at_place(request))
     user.refresh_from_db()
     update_session_auth_hash(request, user)
     UserSession.objects.create_from_request(request)

@@ -34,7 +34,7 @@ from flags.changes import (
 )
 from flags.models import User
 from flags.queries.sign_in import account_named
-from flags.sessions import has_second_factor
+from flags.sessions import actor_at_place, has_second_factor
 
 # Guessing is slowed per address (of IPv6 per network, since each visitor has one to themselves), and per account from one address. Attempts on one account from
 # everywhere together are slowed too, but never for an address from which its person is signed in:
@@ -73,19 +73,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             record.get("type") or record.get("provider") or record["method"]
             for record in get_authentication_records(request, user)
         ]
-        submit(SignIn(username=user.get_username(), by=by), actor=user.as_actor())
+        actor = actor_at_place(request, user)
+        submit(SignIn(username=user.get_username(), by=by), actor=actor)
         super().login(request, user)
 
     def logout(self, request: HttpRequest) -> None:
         user = request.user
         if isinstance(user, User):
-            submit(SignOut(username=user.get_username()), actor=user.as_actor())
+            submit(SignOut(username=user.get_username()), actor=actor_at_place(request))
         super().logout(request)
 
     def set_password(self, user: Any, password: str) -> None:
         """After a reset: who forgot a password has no session to keep."""
         change = ChangePassword(username=user.get_username(), password_hash=make_password(password))
-        submit(change, actor=user.as_actor())
+        submit(change, actor=actor_at_place(self.request, user))
         user.refresh_from_db()
 
     def add_message(self, *args: Any, **options: Any) -> None:
@@ -97,7 +98,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if template_prefix in TOLD:
             kind, factor = TOLD[template_prefix]
             change: Change = kind(username=user.get_username(), factor=factor)
-            submit(change, actor=user.as_actor())
+            submit(change, actor=actor_at_place(self.request, user))
 
     def send_password_reset_mail(self, user: Any, email: str, context: Any) -> None:
         """The mail is written and sent by a worker, once the event is in the log."""

@@ -76,7 +76,7 @@ def _page(
         "suggested": found.email.partition("@")[0],
         "problems": problems,
         "refused": "You are a member already." if isinstance(error, StaleChange) else error,
-        "provider": settings.OIDC_NAME if settings.OIDC_ISSUER else None,
+        "providers": settings.OIDC_PROVIDERS.values(),
         "has_account": found.is_mailed and User.objects.filter(email__iexact=found.email).exists(),
     }
     if problems:

@@ -7,24 +7,46 @@ from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as passkeys
 from allauth.socialaccount.providers.openid_connect import views as openid
 from django.conf import settings
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
 from flags.sign_in import identities
 from flags.sign_in.invitations import invitation
 from flags.sign_in.views import ForgottenPage, SignInPage
 
-THE_PROVIDER = {"provider_id": settings.OIDC_PROVIDER}
+
+class ProviderConverter(StringConverter):
+    """The name of an identity provider, for its id."""
+
+    def to_python(self, value: str) -> str:
+        for provider in settings.OIDC_PROVIDERS.values():
+            if provider.name == value:
+                return str(provider.id)
+        raise ValueError(value)
+
+    def to_url(self, value: str) -> str:
+        if value not in settings.OIDC_PROVIDERS:
+            raise ValueError(value)
+        return str(settings.OIDC_PROVIDERS[value].name)
+
+
+register_converter(ProviderConverter, "provider")
+WITH = "sign-in/with/<provider:provider_id>"
 SIGN_IN = RedirectView.as_view(pattern_name="account_login")
 FACTORS = RedirectView.as_view(pattern_name="signing-in")
 
 urlpatterns = [
     path("sign-in", SignInPage.as_view(), name="account_login"),
     path("sign-in/passkey", passkeys.login_webauthn, name="mfa_login_webauthn"),
-    path("sign-in/with", identities.begin, THE_PROVIDER, name="openid_connect_login"),
-    path("sign-in/with/callback", openid.callback, THE_PROVIDER, name="openid_connect_callback"),
-    path("sign-in/with/cancelled", SIGN_IN, name="socialaccount_login_cancelled"),
-    path("account/identities/connect", identities.connect, name="connect-identity"),
+    path(WITH, identities.begin, name="openid_connect_login"),
+    path(f"{WITH}/callback", openid.callback, name="openid_connect_callback"),
+    path("sign-in/cancelled", SIGN_IN, name="socialaccount_login_cancelled"),
+    path(
+        "account/identities/<provider:provider_id>/connect",
+        identities.connect,
+        name="connect-identity",
+    ),
     path("sign-in/second-factor", mfa.authenticate, name="mfa_authenticate"),
     path("invitations/<str:token>", invitation, name="invitation"),
     path("sign-in/forgotten", ForgottenPage.as_view(), name="account_reset_password"),

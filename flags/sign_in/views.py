@@ -11,9 +11,8 @@ class SignInPage(account.LoginView):  # type: ignore[misc]
     """422 for what is wrong, 429 for who tries too often."""
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
-        provider = settings.OIDC_NAME if settings.OIDC_ISSUER else None
-        sent = settings.MAIL_IS_SENT
-        return {**super().get_context_data(**more), "provider": provider, "mail_is_sent": sent}
+        providers, sent = settings.OIDC_PROVIDERS.values(), settings.MAIL_IS_SENT
+        return {**super().get_context_data(**more), "providers": providers, "mail_is_sent": sent}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
