@@ -104,7 +104,8 @@ class EditUser(Change, frozen=True, kw_only=True):
         for name, value in new.items():
             setattr(user, name, value)
         scope.save(user, *new)
-        return [Effect(self.kind, f"user:{user.pk}", before, facts(user))]
+        after = facts(user) | ({"password": "set"} if "password" in new else {})
+        return [Effect(self.kind, f"user:{user.pk}", before, after)]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return [EditUser(username=self.username, **effect.before) for effect in effects]

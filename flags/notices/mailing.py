@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from flags.models import Notice
-from flags.notices.words import LOUD, address_of, words_of
+from flags.notices.words import LOUD, OF_ACCOUNTS, address_of, is_mailed, words_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def _send_next(connection: BaseEmailBackend, now: datetime) -> int | None:
         if notice is None:
             return None
         try:
-            if notice.person.notices_by_mail and notice.person.email:
+            if is_mailed(notice.kind, notice.person):
                 connection.send_messages([_mail(notice)])
                 notice.mailed_at = now
             notice.mail_due_at, notice.mail_error = None, ""
@@ -95,12 +95,15 @@ def _put_back(notice: Notice, error: Exception, *, now: datetime) -> None:
 def _mail(notice: Notice) -> EmailMessage:
     words = words_of(notice)
     address = f"{settings.PUBLIC_URL}{address_of(notice)}"
-    lines = [words + ".", *([f"“{notice.text}”"] if notice.text else []), address]
+    if notice.kind in OF_ACCOUNTS:
+        lines = _of_account(notice, words, address)
+    else:
+        lines = [words + ".", *([f"“{notice.text}”"] if notice.text else []), address, _foot()]
     where = notice.project.key if notice.project else "Flagsite"
     host = settings.PUBLIC_URL.partition("://")[2].partition(":")[0]
     return EmailMessage(
         subject=" ".join(f"[{where}] {words}".split())[:200],
-        body="\n\n".join([*lines, _foot()]) + "\n",
+        body="\n\n".join(lines) + "\n",
         to=[notice.person.email],
         headers={
             "Message-ID": f"<notice.{notice.pk}@{host}>",
@@ -108,6 +111,19 @@ def _mail(notice: Notice) -> EmailMessage:
             **({"Importance": "high", "X-Priority": "1"} if notice.kind in LOUD else {}),
         },
     )
+
+
+def _of_account(notice: Notice, words: str, address: str) -> list[str]:
+    """When, from where, and what to do if it was somebody else."""
+    place = settings.PUBLIC_URL + reverse("signing-in")
+    return [
+        f"{words}, on {notice.at:%-d %B %Y, %H:%M} UTC.",
+        *([f"{notice.text}."] if notice.text else []),
+        f"If you did this, or expected it, there is nothing to do. See {address}",
+        "If not, somebody else may be in your account: change your password and sign out all other "
+        f"browsers at {place} and tell a site administrator.",
+        f"-- \nFlagsite tells {notice.person.get_username()} of each change to how they sign in.",
+    ]
 
 
 def _foot() -> str:

@@ -30,8 +30,10 @@ from flags.models import (
     Verdict,
 )
 from flags.models.projects import SITE_STREAM
+from flags.notices.accounts import told_of_accounts
 from flags.notices.approvers import newcomers
 from flags.notices.releases import told_of_releases
+from flags.notices.words import is_mailed
 from flags.queries.members import admins_of, members_of
 
 LONGEST_TEXT = 500
@@ -79,6 +81,7 @@ def tell(event: Event) -> None:
     if event.stream_id == SITE_STREAM:
         for token in _ending_tokens(event):
             _write_of(event, token.user.service_of, [_told_of_end(token)])
+        _write_of_accounts(event)
         return
     kind, _, key = event.stream_id.partition(":")
     project = Project.objects.filter(pk=key).first() if kind == "project" else None
@@ -100,6 +103,23 @@ def _write_of(event: Event, project: Project | None, all_told: Sequence[Told]) -
         for notice in _notices(told, project, key=_key_of(event, told), at=event.at, by=by, but=but)
     ]
     _write(project, rows)
+
+
+def _write_of_accounts(event: Event) -> None:
+    """Of these who did it is told as well: they may be somebody else than they seem."""
+    rows = [
+        notice
+        for which, (kind, person, text, by) in enumerate(told_of_accounts(event))
+        for notice in _notices(
+            Told(kind, [person], text),
+            None,
+            key=f"{event.pk}:{kind}:{which}",
+            at=event.at,
+            by=by,
+            but=None,
+        )
+    ]
+    _write(None, rows)
 
 
 def _key_of(event: Event, told: Told) -> str:
@@ -288,16 +308,12 @@ def _notices(
             by=by,
             text=text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…",
             at=at,
-            mail_due_at=at if _is_mailed(person) else None,
+            mail_due_at=at if settings.MAIL_IS_SENT and is_mailed(told.kind, person) else None,
         )
         for person in sorted(told.people, key=lambda person: person.pk)
         # A service reads nothing.
         if person.is_active and not person.is_service and str(person.pk) != but
     ]
-
-
-def _is_mailed(person: User) -> bool:
-    return settings.MAIL_IS_SENT and person.notices_by_mail and bool(person.email)
 
 
 def _write(project: Project | None, rows: Sequence[Notice]) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import reverse
 
-from flags.models import Notice
+from flags.models import Notice, User
 
 # {by} is who did it, {what} is the request, {about} is whom it is about.
 WORDS = {
@@ -27,6 +27,20 @@ WORDS = {
     "approver_added": "{by} made {about} one of those whose approval counts",
     "token_ends": "An API token of yours ends soon",
     "service_token_ends": "An API token of a service ends soon",
+    "factor_added": "A second factor was added to your account",
+    "factor_removed": "A second factor of your account was removed",
+    "factors_reset": "The second factors of your account were taken away",
+    "codes_made": "New recovery codes of your account were made",
+    "password_changed": "The password of your account was changed",
+    "identity_connected": "An identity was connected to your account",
+    "identity_disconnected": "An identity was disconnected from your account",
+    "token_made": "An API token was made in your name",
+    "new_place": "Your account was signed in to from a new place",
+}
+# About one's own account. Mailed whatever one chose: whoever came in uninvited could choose it too.
+OF_ACCOUNTS = {
+    *("factor_added", "factor_removed", "factors_reset", "codes_made", "password_changed"),
+    *("identity_connected", "identity_disconnected", "token_made", "new_place"),
 }
 # About what is shown on the page of releases.
 OF_RELEASES = {"ramp_held", "step_asked", "lease_held"}
@@ -34,8 +48,15 @@ OF_RELEASES = {"ramp_held", "step_asked", "lease_held"}
 LOUD = {"bypassed", "approver_added"}
 
 
+def is_mailed(kind: str, person: User) -> bool:
+    """Whether the person gets notices of this kind by mail, where any is sent."""
+    return bool(person.email) and (person.notices_by_mail or kind in OF_ACCOUNTS)
+
+
 def words_of(notice: Notice) -> str:
     """One line, as `editor asks for your verdict on #7 Spring sale`."""
+    if notice.kind in OF_ACCOUNTS:
+        return WORDS[notice.kind] + (f" by {notice.by}" if notice.by else "")
     what = f"#{notice.request.number} {notice.request.title}" if notice.request else ""
     about = notice.about.get_username() if notice.about else "somebody"
     # Roles and teams change by people alone, and what has no name is the operator's own shell.
@@ -49,8 +70,10 @@ def address_of(notice: Notice) -> str:
         return reverse("request", args=[notice.project.key, notice.request.number])
     if notice.project is not None and notice.kind in OF_RELEASES:
         return reverse("releases", args=[notice.project.key])
-    if notice.kind == "token_ends":
+    if notice.kind in ("token_ends", "token_made"):
         return reverse("api-tokens")
+    if notice.kind in OF_ACCOUNTS:
+        return reverse("signing-in")
     if notice.project is not None:
         return reverse("members", args=[notice.project.key])
     return reverse("inbox")
