@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "flags.sign_in.seen.LastSeen",
     "flags.sign_in.required.RequiredSecondFactor",
 ]
 ROOT_URLCONF = "flagsite.urls"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.hashers import make_password
@@ -18,6 +19,7 @@ from flags.changes import (
     EraseUser,
     RemoveMember,
     RemoveService,
+    RevokeSessions,
     SetMember,
 )
 from flags.models import EnvironmentRole, Membership, User
@@ -110,6 +112,7 @@ class UserForm(ChangeForm):
 @admin.register(User)
 class UserDoor(Door):
     form = UserForm
+    actions = ("end_sessions",)
     identity = ("username",)
     edited = ("email", "first_name", "last_name", "is_active", "is_superuser", "new_password")
     seen = None
@@ -140,6 +143,15 @@ class UserDoor(Door):
         if row is None:
             return [CreateUser(username=given["username"], **values)]
         return [EditUser(username=row.get_username(), is_active=given["is_active"], **values)]
+
+    @admin.action(description="Sign out everywhere")
+    def end_sessions(self, request: HttpRequest, rows: "QuerySet[User]") -> None:
+        changes = []
+        for row in rows:
+            sessions = list(UserSession.objects.filter(user=row).values_list("pk", flat=True))
+            change = RevokeSessions(username=row.get_username(), sessions=sessions)
+            changes.append((row, change))
+        self.act(request, changes)
 
     def removal(self, row: User) -> list[Change]:
         """What the person did needs an account to be of, so nobody's is what is left."""

@@ -36,7 +36,7 @@ class IdentityTable(ReadOnly):
 
 @admin.register(UserSession)
 class SessionTable(ReadOnly):
-    fields = ("user", "ip", "user_agent", "created_at")
-    list_display = ("user", "ip", "user_agent", "created_at")
+    fields = ("user", "ip", "user_agent", "created_at", "last_seen_at")
+    list_display = ("user", "ip", "user_agent", "created_at", "last_seen_at")
     list_select_related = ("user",)
     search_fields = ("user__username", "ip")

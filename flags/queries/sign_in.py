@@ -49,6 +49,6 @@ def identities_of(user: User) -> list[SocialAccount]:
 
 
 def sessions_of(user: User) -> list[UserSession]:
-    """Where the person is signed in, the newest first; sessions that ended by themselves are gone."""
+    """Where the person is signed in, the last seen first; sessions that ended by themselves are gone."""
     sessions: list[UserSession] = UserSession.objects.purge_and_list(user)
-    return sorted(sessions, key=lambda session: session.created_at, reverse=True)
+    return sorted(sessions, key=lambda session: session.last_seen_at, reverse=True)

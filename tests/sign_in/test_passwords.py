@@ -2,12 +2,16 @@
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from audit.models import Event
 from flags.changes import EditUser, submit
@@ -165,11 +169,49 @@ def test_sessions_are_listed_and_signed_out_one_by_one(users):
 
     page = words(here.get("/account/signing-in"))
     assert "Firefox on Linux" in page
-    assert "From 192.0.2.77" in page
+    assert re.search("Last seen .* from 192.0.2.77, signed in", page)
     here.post(f"/account/sessions/{other.pk}/revoke")
 
     assert here.get("/account").status_code == 200
     assert there.get("/account").status_code == 302
+    assert told("user.sessions_revoked")[0]["before"] == {"sessions": 1}
+
+
+def test_when_and_where_a_browser_was_last_seen_is_written_once_in_five_minutes(users):
+    here, there = Client(), Client()
+    sign_in(here)
+    sign_in(there, address="192.0.2.77")
+    before = timezone.now() - timedelta(minutes=20)
+    UserSession.objects.update(last_seen_at=before)
+    events = Event.objects.count()
+    cache.clear()
+
+    with CaptureQueriesContext(connection) as first:
+        there.get("/account", REMOTE_ADDR="192.0.2.78", HTTP_USER_AGENT="Firefox/140.0")
+    with CaptureQueriesContext(connection) as second:
+        there.get("/account", REMOTE_ADDR="192.0.2.79")
+
+    seen = UserSession.objects.get(ip="192.0.2.78")
+    assert seen.last_seen_at > before
+    assert UserSession.objects.exclude(pk=seen.pk).get().last_seen_at == before
+    assert [len([q for q in one if q["sql"].startswith("UPDATE")]) for one in (first, second)] == [
+        1,
+        0,
+    ]
+    assert "Firefox" in words(here.get("/account/signing-in"))
+    assert Event.objects.count() == events
+
+
+def test_a_site_administrator_signs_a_person_out_everywhere(users):
+    theirs, others, admin = Client(), Client(), Client()
+    for client, name in ((theirs, "viewer"), (others, "editor"), (admin, "owner")):
+        sign_in(client, name)
+
+    chosen = {"action": "end_sessions", "_selected_action": [users["viewer"].pk]}
+    admin.post("/admin/flags/user/", chosen)
+
+    assert theirs.get("/account").status_code == 302
+    assert others.get("/account").status_code == 200
     assert told("user.sessions_revoked")[0]["before"] == {"sessions": 1}
 
 
