@@ -35,12 +35,8 @@ class Outcome:
     @property
     def request(self) -> int | None:
         """The number of the request that this submit became, where approval is needed first."""
-        return self.number_of("request.opened")
-
-    def number_of(self, kind: str) -> int | None:
-        """The number of the request, ramp or lease that an event of this kind brought about."""
         for effect in self.effects:
-            if effect.kind == kind and effect.environment is None:
+            if effect.kind == "request.opened":
                 number: int = effect.after["number"]
                 return number
         return None

@@ -38,7 +38,7 @@ def invitations(request: HttpRequest, shell: Shell) -> HttpResponse:
     context = {
         "shell": shell,
         "tab": "members",
-        "invitations": open_invitations(shell.project, timezone.now()),
+        "invitations": list(open_invitations(shell.project, timezone.now())),
         "roles": [(role.value, role.label, means) for role, means in ROLES.items()],
         "typed": request.POST if error else None,
         "problems": by_field(error, {"email", "role"}),

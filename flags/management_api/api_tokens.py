@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from audit.facts import Actor
 from flags import access
 from flags.access import Action
 from flags.changes import CreateApiToken, RevokeApiToken
@@ -18,6 +19,7 @@ from flags.management_api.fields import Body, Choice, Query, Text
 from flags.management_api.pages import Pages
 from flags.models import ApiToken
 from flags.models.secrets import new_secret
+from flags.sessions import actor_at_place
 
 
 class ApiTokenShown(serializers.ModelSerializer[ApiToken]):
@@ -63,6 +65,11 @@ class NewApiToken(Body):
 
 class ApiTokens(ManagementView):
     pagination_class = Pages.by("created_at", "public_id")
+
+    @property
+    def actor(self) -> Actor:
+        """From where, too: whose token is made is told."""
+        return super().actor if self.request.auth else actor_at_place(self.request)
 
     @reads(ApiTokenShown, summary="One's own tokens", many=True, operation_id="api_tokens")
     def get(self, request: Request) -> Response:

@@ -162,17 +162,25 @@ class ManagementView(APIView):
         self, change: Change, answer: Callable[[int], tuple[str, Any, str | None]], *, reason: str
     ) -> Response:
         """The same for a request, a ramp or a lease, named by the number that it gets."""
+        return self.named(change, lambda number: answer(int(number)), reason=reason)
+
+    def named(
+        self, change: Change, answer: Callable[[str], tuple[str, Any, str | None]], *, reason: str
+    ) -> Response:
+        """The same for what is named as it is made: `answer` is given its name."""
         if self.is_dry_run:
             return self.foreseen((change,), reason=reason)
 
         def create() -> Response:
             outcome = self._submit((change,), reason=reason)
-            if (number := outcome.number_of(change.kind)) is not None:
-                return _made(*answer(number))
-            assert outcome.request is not None, (
-                f"{change.kind} gives a number, or becomes a request"
+            if outcome.request is not None and change.kind != "request.opened":
+                return waiting_answer(change.project, outcome.request)
+            (name,) = (
+                effect.subject.partition(":")[2]
+                for effect in outcome.effects
+                if effect.kind == change.kind and effect.environment is None
             )
-            return waiting_answer(change.project, outcome.request)
+            return _made(*answer(name))
 
         return once(self.request, self.request.data, create)
 

@@ -29,6 +29,7 @@ from flags.management_api.events import (
     SiteEventsJsonLines,
 )
 from flags.management_api.flags import FlagArchive, FlagRestore, Flags, OneFlag
+from flags.management_api.invitations import Invitations, OneInvitation
 from flags.management_api.members import Members, OneMember
 from flags.management_api.policies import OnePolicy
 from flags.management_api.projects import OneProject, Projects
@@ -117,6 +118,12 @@ urlpatterns = [
     path(f"{ENVIRONMENT}/copy", EnvironmentCopied.as_view(), name="api-environment-copied"),
     path(f"{PROJECT}/members", Members.as_view(), name="api-members"),
     path(f"{PROJECT}/members/<str:username>", OneMember.as_view(), name="api-member"),
+    path(f"{PROJECT}/invitations", Invitations.as_view(), name="api-invitations"),
+    path(
+        f"{PROJECT}/invitations/<uuid:invitation>",
+        OneInvitation.as_view(),
+        name="api-invitation",
+    ),
     path(f"{PROJECT}/services", Services.as_view(), name="api-services"),
     path(f"{PROJECT}/services/<str:service_name>", OneService.as_view(), name="api-service"),
     path(

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from flags.models import Invitation, Project
 
 
-def open_invitations(project: Project, now: datetime) -> list[Invitation]:
+def open_invitations(project: Project, now: datetime) -> "QuerySet[Invitation]":
     """Those that still let somebody in, the newest first."""
     rows = Invitation.objects.filter(
         project=project, revoked_at=None, accepted_at=None, expires_at__gt=now
     )
-    return list(rows.select_related("invited_by"))
+    return rows.select_related("invited_by")

@@ -96,7 +96,7 @@ def _validate(method: str, response: Any, answer: Answer) -> None:
         return
     schema = PROBLEM
     match = getattr(response, "resolver_match", None)
-    path = "/" + re.sub(r"<(?:str|int):(\w+)>", r"{\1}", match.route) if match else ""
+    path = "/" + re.sub(r"<(?:str|int|uuid):(\w+)>", r"{\1}", match.route) if match else ""
     declared = openapi()["paths"].get(path, {}).get(method, {}).get("responses", {})
     if str(answer.status) in declared:
         schema = declared[str(answer.status)]["content"][kind.partition(";")[0]]["schema"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -77,7 +78,9 @@ def test_a_token_that_only_reads_changes_nothing(calling):
 
     assert len(writes) > 50
     for method, path in writes:
-        answer = reading.call(method, re.sub(r"{\w+}", "x", path), {})
+        answer = reading.call(
+            method, re.sub(r"{\w+}", "x", path.replace("{invitation}", str(uuid.UUID(int=1)))), {}
+        )
         assert answer.status == 403, (method, path)
         assert "changes nothing" in answer.data["detail"]
     assert Event.objects.count() == events
@@ -104,6 +107,10 @@ ADDRESSES = [
     ("GET", "projects/shop/members"),
     ("PUT", "projects/shop/members/outsider"),
     ("DELETE", "projects/shop/members/viewer"),
+    ("GET", "projects/shop/invitations"),
+    ("POST", "projects/shop/invitations"),
+    ("GET", f"projects/shop/invitations/{uuid.UUID(int=1)}"),
+    ("DELETE", f"projects/shop/invitations/{uuid.UUID(int=1)}"),
     ("GET", "projects/shop/environments"),
     ("POST", "projects/shop/environments"),
     ("GET", "projects/shop/environments/production"),
