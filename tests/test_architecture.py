@@ -26,6 +26,7 @@ TELEMETRY = {
     "flags/notices/mailing.py",
     "flags/notices/reading.py",
     "flags/notices/telling.py",
+    "flags/sign_in/seen.py",
 }
 TRACKED = {
     "Project", "Environment", "Flag", "FlagConfiguration", "Segment", "SegmentDefinition",

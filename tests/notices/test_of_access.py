@@ -170,7 +170,7 @@ def test_the_person_is_told_that_their_token_ends(project, settings, owner):
     submit(a_token(days=10), actor=OPERATOR)
 
     assert warned() == [("editor", "An API token of yours ends soon")]
-    row = Notice.objects.get()
+    row = Notice.objects.get(kind="token_ends")
     assert row.text.startswith("CI (fst_1) ends on ")
     assert (row.project, address_of(row)) == (None, "/account/tokens")
     send_due(timezone.now())
