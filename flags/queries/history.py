@@ -147,11 +147,9 @@ def actors_in(streams: Streams) -> list[tuple[str, str]]:
     if not streams.are_all:
         acted = Event.objects.filter(actor=OuterRef("pk"), stream__in=streams.environments)
         people = people.filter(Exists(acted))
-    named = {
-        f"{identity['kind']}:{identity['id']}": str(identity["name"])
-        for identity in people.values_list("identity", flat=True)
-        if identity
-    }
+    # A person has a row for each place and token that they acted from.
+    apart = people.values_list("identity__kind", "identity__id", "identity__name").distinct()
+    named = {f"{kind}:{id_}": str(name) for kind, id_, name in apart}
     return sorted(named.items(), key=lambda one: one[1].lower())
 
 
