@@ -145,7 +145,13 @@ ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordRes
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 # Mails with a link to a new password: from one address of a visitor, and to one mail address.
 # Guesses at a second factor are counted per account; passwords by flags/sign_in/adapters.py.
-ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key", "login_failed": "5/5m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "reset_password": "20/h/ip,3/h/key",
+    "login_failed": "5/5m/key",
+    # Of who is signed in: what they give as their password.
+    "change_password": "5/m/user",
+    "reauthenticate": "10/m/user",
+}
 # Whoever has a network of IPv6 has all of its addresses.
 ALLAUTH_RATE_LIMIT_IPV6_PREFIX = 64
 PASSWORD_RESET_TIMEOUT = 60 * 60

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from allauth.account.decorators import reauthentication_required
+from allauth.core import ratelimit
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
@@ -100,6 +101,9 @@ def _change_password(request: HttpRequest, user: User) -> None:
     """Of all sessions only the one that asks goes on: the others were signed in by the old one."""
     typed = {name: request.POST.get(name, "") for name in ("current", "password", "again")}
     problems = []
+    # Whoever found an open session is not to find out its password.
+    if not ratelimit.consume(request, action="change_password", user=user):
+        raise Invalid.at("current", "tried too often; wait a minute")
     if user.has_usable_password() and not user.check_password(typed["current"]):
         problems.append(Problem("current", "this is not your current password"))
     if typed["password"] != typed["again"]:

@@ -238,6 +238,18 @@ def test_all_other_sessions_end_at_once_and_with_the_password(users):
     assert len(told("user.password_changed")) == 1
 
 
+def test_who_found_an_open_session_does_not_guess_its_password(client, users):
+    client.force_login(users["viewer"])
+    new = "another long password"
+    for current in (*["guess"] * 5, PASSWORD):
+        sent = {"current": current, "password": new, "again": new}
+        answer = client.post("/account/signing-in", sent)
+
+    assert answer.status_code == 422
+    assert "tried too often" in words(answer)
+    assert not told("user.password_changed")
+
+
 def test_the_admin_has_no_way_in_of_its_own(client, users):
     answer = client.get("/admin/")
 
