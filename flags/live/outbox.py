@@ -26,7 +26,9 @@ class Frame:
 class Outbox:
     """Frames for one reader. `catch_up(state)` makes the frame for a reader that fell behind."""
 
-    __slots__ = ("_catch_up", "_frames", "_is_behind", "_send", "_size", "_task", "sent", "since")
+    __slots__ = (
+        "_catch_up", "_frames", "_is_behind", "_is_stopped", "_send", "_size", "_task", "sent", "since",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -38,13 +40,14 @@ class Outbox:
         self._frames: deque[Frame] = deque()
         self._size = 0
         self._is_behind = False
+        self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
         # The state of the newest frame that was written, and since when one is being written.
         self.sent: str | None = None
         self.since: float | None = None
 
     def put(self, frame: Frame) -> None:
-        if self._is_behind:
+        if self._is_behind or self._is_stopped:
             return
         if len(self._frames) >= MOST_FRAMES or self._size > MOST_CHARACTERS:
             self._frames.clear()
@@ -88,5 +91,7 @@ class Outbox:
             await asyncio.wait({self._task})
 
     def stop(self) -> None:
+        """Write nothing more: what is put from now on is for a connection that is being closed."""
+        self._is_stopped = True
         if self._task is not None:
             self._task.cancel()
