@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from audit.canonical import canonical_bytes, sha256
 from audit.facts import Effect
 from flags.access import people_with
+from flags.differences.wording import counted, with_article
 from flags.models import ApiToken, Environment, Flag, Policy, Role, Team, User, Verdict
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
@@ -226,7 +227,7 @@ def missing(
         lacking.append(
             Missing(
                 demand.environment,
-                f"{wanted} more approval{'s' if wanted > 1 else ''} by a {policy.minimum_role} or above",
+                f"{counted(wanted, 'more approval')} by {with_article(policy.minimum_role)} or above",
                 sorted(user.get_username() for user in eligible - approvers),
             )
         )
@@ -238,7 +239,7 @@ def missing(
             lacking.append(
                 Missing(
                     demand.environment,
-                    f"{wanted} more approval{'s' if wanted > 1 else ''} {whom}",
+                    f"{counted(wanted, 'more approval')} {whom}",
                     sorted(user.get_username() for user in (named & eligible) - approvers),
                 )
             )

@@ -12,28 +12,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from flags import approval
 from flags.changes import RemoveTeam, SetPolicy, SetTeam, submit
 from flags.changes.policies import FIELDS
+from flags.dashboard.policy_outlook import policy_outlook
 from flags.dashboard.problems import by_field
 from flags.dashboard.settings import ROLES
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told_what_came
+from flags.differences.policies import FIELD_NAMES
 from flags.errors import FlagsiteError, Invalid
+from flags.models import Environment
 from flags.queries.members import members_of
 from flags.queries.requests import open_requests_touching, policy_of, teams_of
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-FIELD_NAMES = {
-    "enabled": "the switch",
-    "off_variation": "the off variation",
-    "prerequisites": "prerequisites",
-    "targets": "individual targets",
-    "rules": "rules",
-    "fallthrough": "what everyone else is served",
-    "variations": "variations",
-    "client_visible": "visibility to client keys",
-    "when": "the condition of a segment",
-    "add": "ids added to a segment",
-    "remove": "ids taken from a segment",
-}
 POLICY_FIELDS = (
     "approvals", "from_whom", "minimum_role", "conditions", "windows", "freezes", "time_zone",
     "expires_after_days",
@@ -43,16 +33,23 @@ POLICY_FIELDS = (
 @require_http_methods(["GET", "POST"])
 @project_page("settings")
 def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse:
-    """An environment's policy; where one is in force already, another one is a request itself."""
+    """An environment's policy; where one is in force already, another one is a request itself.
+
+    With `step` what was typed is looked at first (`review`), or again (`edit`), and nothing saved.
+    """
     found = shell.environment(environment)
     stored = policy_of(found)
     error: FlagsiteError | None = None
     shown: Mapping[str, Any] = approval.policy_facts(stored)
     if request.method == "POST":
+        step, reason = request.POST.get("step", "save"), request.POST.get("reason", "")
         try:
             shown = read_policy(request.POST)
             change = SetPolicy(project=shell.project.key, environment=environment, **shown)
-            reason = request.POST.get("reason", "")
+            if step == "review":
+                return _reviewed(request, shell, change, found, reason=reason)
+            if step == "edit":
+                return _form(request, shell, found, shown)
             outcome = submit(change, actor=shell.actor, reason=reason)
             response = redirect("policy", project=shell.project.key, environment=environment)
             text = f"The policy of {found.name} is saved"
@@ -61,6 +58,36 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
             return told_what_came(request, response, shell, change, outcome, text)
         except FlagsiteError as refusal:
             error = refusal
+    return _form(request, shell, found, shown, error=error)
+
+
+def _reviewed(
+    request: HttpRequest, shell: Shell, change: SetPolicy, found: Environment, *, reason: str
+) -> HttpResponse:
+    """What the typed policy would do; the page carries it along, to be saved or typed at again."""
+    context = {
+        "shell": shell,
+        "environment": found,
+        "carried": [
+            (name, value)
+            for name, values in request.POST.lists()
+            for value in values
+            if name not in ("step", "csrfmiddlewaretoken")
+        ],
+        "reason": reason,
+        **policy_outlook(shell, change, found, reason=reason),
+    }
+    return render(request, "dashboard/settings/policy_review.html", context)
+
+
+def _form(
+    request: HttpRequest,
+    shell: Shell,
+    found: Environment,
+    shown: Mapping[str, Any],
+    *,
+    error: FlagsiteError | None = None,
+) -> HttpResponse:
     context = {
         "shell": shell,
         "tab": "environments",

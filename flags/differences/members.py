@@ -5,6 +5,19 @@ from typing import Any
 
 from flags.differences.conditions import condition_changed, condition_in_words
 from flags.differences.id_lists import listed_ids_changed
+from flags.differences.policies import (
+    approvals_changed,
+    conditions_changed,
+    expiry_changed,
+    freezes_changed,
+    from_whom_changed,
+    is_policy,
+    minimum_role_changed,
+    policy_in_words,
+    time_zone_changed,
+    windows_changed,
+)
+from flags.differences.releases import steps_in_words
 from flags.differences.serving import (
     fallthrough_changed,
     off_variation_changed,
@@ -22,6 +35,10 @@ def appeared(state: Mapping[str, Any]) -> list[str]:
     if "role" in state:
         said = [f"Became a member as {state['role']}"]
         return said + _exceptions_changed({}, state.get("environments"))
+    if is_policy(state):
+        return policy_in_words(state)
+    if "steps" in state:
+        return [f"Created with the steps {steps_in_words(state['steps'])}"]
     if "file_sha256" in state:
         return [f"Events {state['first']} to {state['last']} were archived as {state['file']}"]
     if "kind" in state and "environment" in state:
@@ -178,6 +195,23 @@ def _policies_changed(old: Any, new: Any) -> list[str]:
     return ["The policies as they then were are in the JSON"] if new else []
 
 
+def _members_changed(old: Any, new: Any) -> list[str]:
+    """Of a team. Events hold the accounts' ids and no names, so that a person can be forgotten."""
+    joined, left = (
+        len(set(one or []) - set(other or [])) for one, other in ((new, old), (old, new))
+    )
+    return [
+        f"{number} {'person' if number == 1 else 'people'} {verb}"
+        for number, verb in ((joined, "joined"), (left, "left"))
+        if number
+    ]
+
+
+def _steps_changed(old: Any, new: Any) -> list[str]:
+    """Of a template of ramps."""
+    return [f"Its steps are {steps_in_words(new)}; before {steps_in_words(old)}"]
+
+
 def _approval_changed(old: Any, new: Any) -> list[str]:
     return _statement("Changes now require approval", "Changes no longer require approval")(
         old, new
@@ -205,11 +239,29 @@ MEMBERS: dict[str, Callable[[Any, Any], Sequence[str]]] = {
         "Client keys may now evaluate it", "Client keys may no longer evaluate it"
     ),
     "role": _role_changed,
+    "members": _members_changed,
     "environments": _exceptions_changed,
     "state": _state_changed,
     "bypass": _bypass_changed,
     "policies": _policies_changed,
     "requires_approval": _approval_changed,
+    "approvals": approvals_changed,
+    "from_whom": from_whom_changed,
+    "minimum_role": minimum_role_changed,
+    "exclude_contributors": _statement(
+        "Whoever edited a request may no longer approve it",
+        "Whoever edited a request may approve it too",
+    ),
+    "tokens_may_review": _statement(
+        "Verdicts given with an API token count now",
+        "Verdicts given with an API token no longer count",
+    ),
+    "conditions": conditions_changed,
+    "windows": windows_changed,
+    "freezes": freezes_changed,
+    "time_zone": time_zone_changed,
+    "expires_after_days": expiry_changed,
+    "steps": _steps_changed,
     "is_active": _statement("The account may sign in", "The account may no longer sign in"),
     "is_superuser": _statement("Became a site administrator", "Is no longer a site administrator"),
 }

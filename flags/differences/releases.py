@@ -1,8 +1,9 @@
 """Ramps and leases in words: what a plan is, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
+
+from flags.differences.wording import counted, instant_in_words
 
 SPANS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 # What is said when a ramp or a lease came to a state.
@@ -40,11 +41,16 @@ def sentences_of_release(
 def span_in_words(seconds: int) -> str:
     """As `2 days`, `1 hour`, `90 minutes`: in the largest unit that says it whole."""
     unit, size = next(row for row in SPANS if seconds % row[1] == 0)
-    return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
+    return counted(seconds // size, unit)
+
+
+def steps_in_words(steps: Sequence[Mapping[str, Any]]) -> str:
+    """As `1 % for 1 hour → 5 % until approved → 100 %`."""
+    return " → ".join(_step(step) for step in steps)
 
 
 def _ramp_planned(plan: Mapping[str, Any]) -> list[str]:
-    steps = ", then ".join(_step(step) for step in plan["steps"])
+    steps = steps_in_words(plan["steps"])
     return [
         f"{plan['variation']} grows for {_place(plan['place'])} at the cost of {plan['base']}: {steps}",
         "Approval covers each of these steps, and serving again what was served before",
@@ -56,7 +62,7 @@ def _step(step: Mapping[str, Any]) -> str:
     if not hold:
         return share
     if "approval" in hold:
-        return f"{share} until the next step is approved"
+        return f"{share} until approved"
     return f"{share} for {span_in_words(hold['seconds'])}"
 
 
@@ -67,7 +73,7 @@ def _place(place: str) -> str:
 def _end(ends: Any, after: Mapping[str, Any]) -> str:
     if isinstance(ends, Mapping):
         return f"Made for {span_in_words(ends['seconds'])}, then taken back"
-    return f"Made until {_instant(after['ends_at'])}, then taken back"
+    return f"Made until {instant_in_words(after['ends_at'])}, then taken back"
 
 
 def _became(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[str]:
@@ -86,9 +92,5 @@ def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[str]
     if before.get("ends_at") == after.get("ends_at"):
         return []
     return [
-        f"Ends at {_instant(after['ends_at'])} instead of {_instant(before['ends_at'])}",
+        f"Ends at {instant_in_words(after['ends_at'])} instead of {instant_in_words(before['ends_at'])}",
     ]
-
-
-def _instant(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M} UTC"

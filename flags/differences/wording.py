@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 State = Mapping[str, Any] | None
@@ -27,6 +28,22 @@ def replaced(what: str, old: Any, new: Any) -> str:
     if old_text == new_text:
         return f"{what} changed"
     return f"{what} changed from {old_text} to {new_text}"
+
+
+def counted(number: Any, noun: str) -> str:
+    """As `1 day` or `3 days`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def with_article(noun: str) -> str:
+    """As `an admin` or `a reviewer`."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
+def instant_in_words(text: str) -> str:
+    """An instant as it was written down, with its offset: `1 July 2031, 09:00 UTC+02:00`."""
+    instant = datetime.fromisoformat(text)
+    return f"{instant:%-d %B %Y, %H:%M} {instant.tzname()}"
 
 
 def spaced(text: Any) -> str:

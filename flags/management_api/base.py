@@ -307,10 +307,12 @@ def _problems(*statuses: int) -> dict[Any, Any]:
 _WAITS = {202: OpenApiResponse(Waiting, "It waits for approval as a request.")}
 
 
-def _or_dry_run(serializer: type[serializers.Serializer[Any]]) -> PolymorphicProxySerializer:
+def _or_dry_run(
+    serializer: type[serializers.Serializer[Any]], dry_run: type[DryRun]
+) -> PolymorphicProxySerializer:
     return PolymorphicProxySerializer(
         component_name=f"{serializer.__name__}OrDryRun",
-        serializers=[serializer, DryRun],
+        serializers=[serializer, dry_run],
         resource_type_field_name=None,
     )
 
@@ -347,14 +349,21 @@ def creates(request: Any, answer: Any, *, summary: str, **options: Any) -> Any:
     )
 
 
-def edits(request: Any, answer: Any, *, summary: str, is_compared: bool = True) -> Any:
+def edits(
+    request: Any,
+    answer: Any,
+    *,
+    summary: str,
+    is_compared: bool = True,
+    dry_run: type[DryRun] = DryRun,
+) -> Any:
     """The schema of a PATCH, a PUT, or a POST that acts on what is there."""
     return extend_schema(
         summary=summary,
         request=request,
         parameters=[_DRY_RUN, *([_IF_MATCH] if is_compared else [])],
         responses={
-            200: _or_dry_run(answer),
+            200: _or_dry_run(answer, dry_run),
             **_WAITS,
             **_problems(400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
         },

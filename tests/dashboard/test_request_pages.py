@@ -380,6 +380,42 @@ def test_another_policy_where_one_is_in_force_becomes_a_request(asked, browser):
     assert browser("reviewer").get("/p/shop/requests/2").status_code == 200
 
 
+def test_a_policy_is_reviewed_before_it_is_saved(asked, browser):
+    admin = browser("admin")
+    typed = {"approvals": "3", "minimum_role": "admin", "time_zone": "UTC", "expires_after_days": "30", "reason": "Audit"}  # fmt: skip
+
+    page = admin.post(POLICY, typed | {"step": "review"})
+
+    said = words(page)
+    assert "Asks for 3 approvals instead of 1" in said
+    assert "An approval counts from admin up instead of reviewer" in said
+    assert "This asks for approval first. production: its policy would change" in said
+    assert "#1 new-checkout" in said
+    assert "would need other approvals" in said
+    assert "Needs 3 more approvals by an admin or above; now 1 more approval" in said
+    assert (Policy.objects.exists(), Request.objects.count()) == (False, 1)
+    carried = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.content.decode()))
+    carried.pop("csrfmiddlewaretoken", None)
+    assert carried == typed
+    again = admin.post(POLICY, carried | {"step": "edit"})
+    assert 'name="approvals" value="3"' in again.content.decode()
+    assert "Sent for approval as request #2" in words(
+        admin.post(POLICY, carried | {"step": "save"}, follow=True)
+    )
+
+
+def test_a_review_says_what_no_longer_needs_approval_and_what_is_wrong(asked, browser):
+    typed = {**POLICY_FORM, "whom": ["", ""], "step": "review", "fields": ["rules"], "points": "", "tags": ""}  # fmt: skip
+
+    page = browser("admin").post(POLICY, typed)
+
+    assert "no longer needs approval" in words(page)
+    assert "Asks for approval only when rules would change; or when a segment would change" in words(page)  # fmt: skip
+    assert "Changes may be applied Mon, Fri 09:00–16:00; before at every hour" in words(page)
+    assert browser("admin").post(POLICY, {**typed, "approvals": "11"}).status_code == 422
+    assert browser("editor").post(POLICY, typed).status_code == 403
+
+
 def test_only_admins_save_a_policy(project, browser):
     assert "this needs admin" in words(browser("editor").get(POLICY))
     assert browser("editor").post(POLICY, {**POLICY_FORM, "whom": ["", ""]}).status_code == 403

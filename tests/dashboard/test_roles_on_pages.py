@@ -45,7 +45,7 @@ def excepted(name: str, role: Any, **environments: Any) -> None:
     ("path", "form"),
     [
         ("/settings/environments/{}", "Create key"),
-        ("/settings/environments/{}/policy", "Save the policy"),
+        ("/settings/environments/{}/policy", 'name="step" value="review"'),
         ("/connect?environment={}", "Create a server key"),
     ],
 )

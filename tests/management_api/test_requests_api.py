@@ -208,6 +208,19 @@ def test_a_policy_is_set_and_then_guards_itself(guarded, calling):
     assert admin.patch(free, {"windows": naive}).status == 422
 
 
+def test_a_dry_run_of_a_policy_says_what_becomes_of_open_requests(guarded, calling, editing):
+    asked(editing, title="Launch")
+    place = "projects/shop/environments/production/policy?dry_run=true"
+
+    answer = calling("admin").patch(place, {"approvals": 3})
+
+    assert (answer.status, answer.data["approval"] is not None) == (200, True)
+    fate = answer.data["open_requests"][0]
+    assert (fate["number"], fate["state"], fate["would_be"]) == (1, "in_review", "in_review")
+    assert fate["would_be_missing"][0]["what"] == "3 more approvals by a reviewer or above"
+    assert editing.put(place, {}).status == 403
+
+
 def test_teams_are_made_and_dissolved(guarded, calling, editing):
     admin = calling("admin")
     place = "projects/shop/teams/sre"

@@ -102,7 +102,7 @@ def _no_longer_made(
     ]
 
 
-def settle_state(scope: Scope, request: Request) -> None:
+def settle_state(scope: Scope, request: Request) -> Standing:
     """Derive the state from the verdicts in force and what they are bound to."""
     standing = standing_of(scope, request)
     request.behaviour = standing.behaviour
@@ -116,7 +116,7 @@ def settle_state(scope: Scope, request: Request) -> None:
     if any(verdict.verdict == "rejected" for verdict in current):
         reasons = "; ".join(row.reason for row in current if row.verdict == "rejected")
         close(scope, request, State.REJECTED, reasons)
-        return
+        return standing
     if any(verdict.verdict == "changes_requested" for verdict in current):
         request.state = State.CHANGES_REQUESTED
     elif standing.moved:
@@ -127,6 +127,7 @@ def settle_state(scope: Scope, request: Request) -> None:
         request.state = State.SCHEDULED if request.apply_at else State.APPROVED
     request.outcome = "; ".join(str(row) for row in standing.moved)
     scope.save(request, "state", "outcome")
+    return standing
 
 
 def asked_of(request: Request, standing: Standing) -> dict[str, Any]:
