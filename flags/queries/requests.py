@@ -55,7 +55,7 @@ def waiting_for(project: Project, user_id: str) -> list[int]:
     """
     open_ones = (
         Request.objects.filter(project=project, state=State.IN_REVIEW)
-        .exclude(author_id=user_id)
+        .exclude(author_id=int(user_id))
         .prefetch_related(_in_force(), "contributors")
     )
     bypassed = Request.objects.filter(
@@ -64,7 +64,7 @@ def waiting_for(project: Project, user_id: str) -> list[int]:
     candidates = list(open_ones)
     to_sign = [
         request.number
-        for request in bypassed.exclude(author_id=user_id).exclude(applied_by_id=user_id)
+        for request in bypassed.exclude(author_id=int(user_id)).exclude(applied_by_id=int(user_id))
     ]
     if not candidates:
         return sorted(to_sign, reverse=True)
@@ -82,7 +82,7 @@ def requests_for_review(project: Project, user_id: str, *, page: int = 1) -> Req
 
 
 def requests_of(project: Project, user_id: str, *, state: str = "", page: int = 1) -> RequestPage:
-    return _paged(project, _in_state(_all(project).filter(author_id=user_id), state), page)
+    return _paged(project, _in_state(_all(project).filter(author_id=int(user_id)), state), page)
 
 
 def all_requests(project: Project, *, state: str = "", page: int = 1) -> RequestPage:
@@ -160,7 +160,7 @@ def requests_numbered(project: Project, numbers: Sequence[int]) -> list[Request]
 
 def open_of(project: Project, user_id: str) -> list[Request]:
     """What somebody asked for, or drafts, and is not done with; one query."""
-    return list(_all(project).filter(author_id=user_id, state__in=OPEN).order_by("-number"))
+    return list(_all(project).filter(author_id=int(user_id), state__in=OPEN).order_by("-number"))
 
 
 def unsigned_bypasses(project: Project) -> list[Request]:
@@ -180,7 +180,7 @@ class Draft:
 
 def drafts_of(project: Project, user_id: str) -> list[Draft]:
     """One query."""
-    rows = Request.objects.filter(project=project, author_id=user_id, state=State.DRAFT)
+    rows = Request.objects.filter(project=project, author_id=int(user_id), state=State.DRAFT)
     return [
         Draft(number, environments, len(changes))
         for number, environments, changes in rows.order_by("number").values_list(
