@@ -5,6 +5,7 @@ from django.urls import path
 from flags.dashboard import (
     account,
     audit,
+    calendar,
     compare,
     connect,
     flag,
@@ -14,11 +15,13 @@ from flags.dashboard import (
     invitations,
     policies,
     projects,
+    ramp_templates,
     releases,
     requests,
     segments,
     settings,
     signing_in,
+    start_ramp,
     undo,
 )
 
@@ -110,11 +113,22 @@ urlpatterns = [
         history.restore_segment_facts,
         name="segment-restore-facts",
     ),
-    path("p/<str:project>/releases", releases.releases, name="releases"),
+    path("p/<str:project>/releases", calendar.releases, name="releases"),
+    path("p/<str:project>/ramp-templates", ramp_templates.templates, name="ramp-templates"),
+    path(
+        "p/<str:project>/ramp-templates/new",
+        ramp_templates.new_template,
+        name="new-ramp-template",
+    ),
     path(
         "p/<str:project>/ramp-templates/remove",
-        releases.remove_template,
+        ramp_templates.remove_template,
         name="remove-ramp-template",
+    ),
+    path(
+        "p/<str:project>/ramp-templates/<str:template>/edit",
+        ramp_templates.edit_template,
+        name="edit-ramp-template",
     ),
     path(
         "p/<str:project>/ramps/<int:number>/<str:what>",
@@ -126,7 +140,7 @@ urlpatterns = [
         releases.act_on_lease,
         name="act-on-lease",
     ),
-    path("p/<str:project>/flags/<str:flag>/ramp", releases.start_ramp, name="start-ramp"),
+    path("p/<str:project>/flags/<str:flag>/ramp", start_ramp.start_ramp, name="start-ramp"),
     path(
         "p/<str:project>/flags/<str:flag>/releases/<str:environment>",
         releases.on_flag,

@@ -8,11 +8,18 @@ from flags.differences.conditions import condition_in_words
 from flags.differences.id_lists import ids_changed
 from flags.differences.lines import Line, json_lines
 from flags.differences.members import appeared, differing, member_changed, vanished
-from flags.differences.releases import sentences_of_release, speaks_of_release
+from flags.differences.releases import sentences_of_release, speaks_of_release, steps_in_words
 from flags.differences.serving import serve_in_words
 from flags.differences.wording import State, same, written
 
-__all__ = ["Line", "condition_in_words", "json_lines", "sentences", "serve_in_words"]
+__all__ = [
+    "Line",
+    "condition_in_words",
+    "json_lines",
+    "sentences",
+    "serve_in_words",
+    "steps_in_words",
+]
 
 UNSPOKEN = ("version", "behaviour")
 

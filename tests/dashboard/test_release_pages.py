@@ -1,7 +1,8 @@
 """The pages of releases, as their forms are sent: starting, steering, moving and cancelling."""
 
 import json
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flags.changes import (
     ConfigureFlag,
     EditEnvironment,
     GrantLease,
+    HoldLease,
     OpenRequest,
     SetPolicy,
     SetRampTemplate,
@@ -99,7 +101,7 @@ def test_what_is_wrong_with_it_is_said_and_what_was_typed_stays(signed_in, flag)
     response = signed_in("editor").post(address("start-ramp"), sent)
 
     assert response.status_code == 422
-    assert "expected a number" in words(response)
+    assert words(response).count("Expected a share in percent") == 1
     assert "Because" in words(response)
     assert not Ramp.objects.exists()
 
@@ -259,15 +261,123 @@ def test_freezes_stand_in_every_day_they_cover(signed_in, project):
     assert [day.date.day for day in days] == [10, 11, 12]
 
 
-def test_a_template_is_removed(signed_in, project):
+def hours(**more):
+    windows = [{"days": [0, 1, 2, 3, 4], "from": "09:00", "to": "17:00"}]
+    policy = SetPolicy(**PRODUCTION, windows=windows, time_zone="Europe/Berlin", **more)
+    submit(policy, EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
+
+
+def test_each_day_says_when_changes_may_be_applied(signed_in, project):
+    hours()
+
+    page = signed_in("viewer").get(reverse("releases", args=["shop"]) + "?month=2031-03&zone=UTC")
+
+    days = {day.date: day.hours[0] for week in page.context["weeks"] for day in week}
+    assert days[date(2031, 3, 28)].words == "08:00–16:00"  # before the clocks are changed
+    assert days[date(2031, 3, 29)].words == "closed"
+    assert days[date(2031, 3, 31)].words == "07:00–15:00"
+    assert days[date(2031, 3, 31)].bars == [(420, 480)]
+    assert "Mon–Fri 09:00–17:00 Europe/Berlin" in re.sub(r"<[^>]+>", "", words(page))
+
+
+def test_what_is_due_while_it_is_closed_is_marked_with_when_it_is_done(signed_in, flag, editor):
+    submit(StartRamp(**PRODUCTION, flag="new-checkout", variation="on", steps=[{"share": 1_000, **HOUR}, {"share": 100_000}]), actor=OPERATOR, now=datetime(2031, 7, 5, 9, tzinfo=UTC))  # fmt: skip
+    hours(expires_after_days=365)
+    off = SwitchFlag(**PRODUCTION, flag="new-checkout", on=False).as_json()
+    saturday = datetime(2031, 7, 5, 12, tzinfo=UTC)
+    for at in (saturday, datetime(2031, 7, 8, 12, tzinfo=UTC)):
+        submit(OpenRequest(**SHOP, changes=[off], apply_at=at), actor=editor, now=datetime(2031, 7, 1, tzinfo=UTC))  # fmt: skip
+
+    page = signed_in("editor").get(reverse("releases", args=["shop"]) + "?month=2031-07&zone=UTC")
+
+    warned = {row.coming.title: row.warning for row in page.context["entries"] if row.warning}
+    assert sorted(warned.values()) == [
+        "Production is closed then; it is applied once it opens: Mon 7 Jul, 07:00",
+        "Production is closed then; it is taken once it opens: Mon 7 Jul, 07:00",
+    ]
+    Request.objects.update(expires_at=datetime(2031, 7, 6, tzinfo=UTC))
+    again = signed_in("editor").get(reverse("releases", args=["shop"]) + "?month=2031-07&zone=UTC")
+    assert "It expires before it can be applied, on Sun 6 Jul, 00:00" in words(again)
+
+
+def test_the_calendar_offers_each_what_they_may_do(signed_in, flag, editor):
+    off = SwitchFlag(**PRODUCTION, flag="new-checkout", on=False).as_json()
+    at = datetime(2031, 7, 1, tzinfo=UTC)
+    submit(OpenRequest(**SHOP, changes=[off], apply_at=at), actor=OPERATOR)
+    submit(OpenRequest(**SHOP, changes=[off], apply_at=at), actor=editor)
+
+    def offered(name):
+        page = signed_in(name).get(reverse("releases", args=["shop"]) + "?month=2031-07")
+        return [(row.refusal, row.withdraw_refusal) for row in page.context["entries"]], words(page)
+
+    only = "only its author or an admin may cancel it"
+    assert offered("admin")[0] == [(None, None), (None, None)]
+    rows, page = offered("editor")
+    assert rows == [(None, only), (None, None)]
+    assert page.count(">Cancel<") == 1
+    assert only in page
+    rows, page = offered("viewer")
+    assert rows == [("viewer is viewer in production; this needs editor", only)] * 2
+    assert (">Cancel<" in page, ">Move<" in page) == (False, False)
+
+
+def test_a_held_lease_is_decided_by_whoever_may_edit_there(signed_in, flag):
+    lent = GrantLease(**SHOP, changes=[SwitchFlag(**PRODUCTION, flag="new-checkout", on=False).as_json()], seconds=60)  # fmt: skip
+    submit(lent, actor=OPERATOR)
+    submit(HoldLease(**SHOP, lease=1, why="somebody changed it"), actor=OPERATOR)
+
+    assert ">Take back<" in words(signed_in("editor").get(reverse("releases", args=["shop"])))
+    page = words(signed_in("viewer").get(reverse("releases", args=["shop"])))
+    assert (">Take back<" in page, "this needs editor" in page) == (False, True)
+
+
+def test_a_template_is_made_edited_and_removed(signed_in, project):
+    client = signed_in("editor")
+    templates = reverse("ramp-templates", args=["shop"])
+    typed = {"name": "With care", "key": "with-care", "reason": "Agreed", **STEPS}
+
+    made = client.post(f"{templates}/new", typed, follow=True)
+
+    assert "1 % for 2 hours → 12.5 % until approved → 100 %" in words(made)
+    assert client.post(f"{templates}/new", typed).status_code == 422
+    assert 'value="12.5"' in words(client.get(f"{templates}/with-care/edit"))
+    edited = {**typed, "name": "Slowly", "share": ["2", "50", "100", ""]}
+    again = client.post(f"{templates}/with-care/edit", edited, follow=True)
+    assert "Slowly" in words(again)
+    assert RampTemplate.objects.get().steps[0]["share"] == 2_000
+    assert client.get(f"{templates}/other/edit").status_code == 404
+    send(client, "remove-ramp-template", key="with-care")
+    assert not RampTemplate.objects.exists()
+
+
+def test_what_is_wrong_with_a_step_is_said_in_its_row(signed_in, project):
+    typed = {"name": "Wrong", "key": "wrong", "share": ["5", "", "3", "x"], "amount": ["", "", "1", "1"], "unit": ["hours"] * 4}  # fmt: skip
+
+    page = signed_in("editor").post(reverse("new-ramp-template", args=["shop"]), typed)
+
+    rows = page.context["rows"]
+    assert page.status_code == 422
+    assert [(row.field, bool(row.problem)) for row in rows] == [
+        ("hold", True), ("", False), ("", False), ("share", True),
+    ]  # fmt: skip
+    falling = {**typed, "amount": ["1"] * 4, "share": ["5", "", "3", "100"]}
+    page = signed_in("editor").post(reverse("new-ramp-template", args=["shop"]), falling)
+    assert [row.field for row in page.context["rows"]] == ["", "", "share", ""]
+    one = signed_in("editor").post(reverse("new-ramp-template", args=["shop"]), {**typed, "share": ["5"]})  # fmt: skip
+    assert "expected 2 to 50 steps" in words(one)
+
+
+def test_a_viewer_sees_templates_and_edits_none(signed_in, project):
     steps = [{"share": 10, **HOUR}, {"share": 20}]
     submit(SetRampTemplate(**SHOP, key="careful", name="Careful", steps=steps), actor=OPERATOR)
-    client = signed_in("editor")
-    assert "Careful" in words(client.get(reverse("releases", args=["shop"])))
+    client = signed_in("viewer")
 
-    send(client, "remove-ramp-template", key="careful")
+    page = words(client.get(reverse("ramp-templates", args=["shop"])))
 
-    assert not RampTemplate.objects.exists()
+    assert "Careful" in page
+    assert (">Remove<" in page, "this needs editor" in page) == (False, True)
+    edit = reverse("edit-ramp-template", args=["shop", "careful"])
+    assert client.post(edit, {"name": "x", **STEPS}).status_code == 403
 
 
 def test_the_list_of_flags_tells_of_ramps_and_leases(signed_in, flag):
