@@ -714,4 +714,6 @@ def test_a_request_for_a_ramp_is_titled_by_its_flag(a_flag):
 
     asked = submit(OpenRequest(**SHOP, changes=[START.as_json()]), actor=OPERATOR)
 
-    assert Request.objects.get(number=asked.request).title == "new-checkout: ramp started"
+    assert Request.objects.get(number=asked.request).title == (
+        "new-checkout: ramp of on started in production"
+    )

@@ -83,7 +83,7 @@ def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
     toast.get_by_role("link", name="See the request").click()
     expect(editing.get_by_text("It is not approved yet")).to_be_visible()
 
-    reviewing.get_by_role("link", name="new-checkout: switched").click()
+    reviewing.get_by_role("link", name="new-checkout: switched on in production").click()
     reviewing.get_by_role("button", name="Review").press("Enter")
     reviewing.get_by_role("button", name="Approve", exact=True).press("Enter")
     expect(reviewing.locator("[data-toast]")).to_contain_text("You approved request #1")

@@ -79,7 +79,9 @@ def test_a_mail_says_what_waits_and_where(asked, server):
 
     (mail,) = server.came
     assert mail["To"] == "reviewer@example.org"
-    assert mail["Subject"] == ("[shop] editor asks for your verdict on #1 checkout: switched")
+    assert mail["Subject"] == (
+        "[shop] editor asks for your verdict on #1 checkout: switched on in production"
+    )
     assert "https://flags.example.org/p/shop/requests/1" in mail.get_content()
     assert mail["Bcc"] is None
     assert send_due(timezone.now()) == 0

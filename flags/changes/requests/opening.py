@@ -21,6 +21,7 @@ from flags.changes.requests.kept import (
 )
 from flags.changes.requests.merging import brought_together, on_top
 from flags.changes.requests.standing import ask_for_review, close, settle_state, standing_of
+from flags.changes.requests.titles import titled
 from flags.errors import Conflicting, Denied, Invalid, NotFound, StaleChange, WrongState
 from flags.models import OPEN, Request, State
 
@@ -55,7 +56,7 @@ class OpenRequest(Change, frozen=True, kw_only=True):
             created_at=scope.now,
         )
         take_in(scope, request, stored(self.changes))
-        request.title = self.title or _titled(request)
+        request.title = self.title or titled(request.seen, request.changes)
         scope.create(request)
         if self.submit:
             ask_for_review(scope, request)
@@ -288,17 +289,3 @@ def _to_come(instant: datetime | None, scope: Scope) -> datetime | None:
     if instant is not None and instant <= scope.now:
         raise Invalid.at("apply_at", "expected an instant to come, got one that has passed")
     return instant
-
-
-def _titled(request: Request) -> str:
-    subjects = [row["subject"].partition(":") for row in request.seen]
-    # A ramp or a lease has but a number, and alters something that has a key.
-    keys = sorted({key for noun, _, key in subjects if noun not in ("ramp", "lease")})
-    done = sorted({_done(row["kind"]) for row in request.changes})
-    return f"{', '.join(keys[:3])}: {', '.join(done)}"[:200]
-
-
-def _done(kind: str) -> str:
-    """What a kind of event says was done: `switched`, and `ramp started` where the noun is needed."""
-    noun, _, verb = kind.replace("_", " ").partition(".")
-    return verb if noun in ("flag", "segment") else f"{noun} {verb}"
