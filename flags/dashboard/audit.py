@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,9 +20,16 @@ from audit.lines import line
 from audit.models import Event
 from audit.signing import newest_statement, public_key, statement_lines
 from flags.changes.base import KINDS
-from flags.dashboard.events import Subject, member_names, subject_of
+from flags.dashboard.events import (
+    Deed,
+    Subject,
+    authors_of,
+    kinds_by_noun,
+    member_names,
+    subject_of,
+)
 from flags.dashboard.shell import Shell, asked, project_page, site_page
-from flags.differences import json_lines, sentences
+from flags.differences import actor_in_words, json_lines, told
 from flags.errors import Invalid
 from flags.models import User
 from flags.queries.history import (
@@ -154,6 +160,7 @@ class Effect:
 
     subject: Subject
     kind: str
+    deed: Deed
     words: list[str]
 
 
@@ -162,10 +169,13 @@ class Row:
     """One event as the page lists it."""
 
     event: Event
+    actor: str
     project: str | None
     environment: NamedEnvironment | None
     effects: list[Effect]
     json_address: str
+    # Whose request it applied.
+    asked_by: str = ""
 
     @property
     def is_long(self) -> bool:
@@ -204,10 +214,7 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
         "asked": {name: request.GET.get(name, "") for name in ("since", "until")},
         "projects": sorted(set(streams.projects.values())) if streams.are_all else [],
         "environments": _environments(streams),
-        "kinds": [
-            (noun, list(kinds))
-            for noun, kinds in groupby(sorted(KINDS), key=lambda kind: kind.partition(".")[0])
-        ],
+        "kinds": kinds_by_noun(KINDS),
         "actors": actors_in(streams),
         "statement": newest_statement(),
         "public_key": public_key(),
@@ -248,26 +255,32 @@ def filters_of(request: HttpRequest) -> tuple[Filters, str]:
 def _rows(events: Iterable[Event], streams: Streams) -> list[Row]:
     events = list(events)
     names = member_names(events)
-    return [_row(event, streams, names) for event in events]
+    authors = authors_of(events, streams)
+    return [_row(event, streams, names, authors) for event in events]
 
 
-def _row(event: Event, streams: Streams, names: dict[str, str]) -> Row:
+def _row(
+    event: Event, streams: Streams, names: dict[str, str], authors: dict[tuple[str, str], str]
+) -> Row:
     project = streams.project(event)
     return Row(
         event=event,
+        actor=actor_in_words(event.actor.identity),
         project=project,
         environment=streams.environment(event),
         effects=[
             Effect(
                 subject=subject_of(effect["subject"], project, names),
                 kind=effect["kind"],
-                words=sentences(effect["before"], effect["after"]) or [effect["kind"]],
+                deed=Deed.of(effect),
+                words=told(effect["kind"], effect["before"], effect["after"]),
             )
             for effect in event.effects
         ],
         json_address=reverse("event-json", args=[project, event.pk])
         if project
         else reverse("site-event-json", args=[event.pk]),
+        asked_by=authors.get((project or "", event.request or ""), ""),
     )
 
 

@@ -1,37 +1,45 @@
 """Events as pages show them: one entry a submit, its effects in words, where and at which version."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
 
 from audit.models import Event
-from flags.differences import sentences
+from flags.differences import actor_in_words, done, kind_in_words, noun_of, told
 from flags.models import Delivery, User
 from flags.queries.connections import Travelled
 from flags.queries.history import NamedEnvironment, Streams, effects_on
+from flags.queries.requests import request_authors
 
 # How many subjects of one submit a list shows; the event's own page shows them all.
 MOST_BLOCKS = 8
 
 NOUNS = {
-    "flag": "Flag",
-    "segment": "Segment",
-    "environment": "Environment",
-    "project": "Project",
+    "flag": "flag",
+    "segment": "segment",
+    "environment": "environment",
+    "project": "project",
     "sdk_key": "SDK key",
-    "member": "Member",
+    "member": "member",
+    "service": "service",
+    "invitation": "invitation",
     "api_token": "API token",
-    "user": "Account",
-    "request": "Request",
-    "policy": "Policy of",
-    "team": "Team",
-    "ramp": "Ramp",
-    "ramp_template": "Template of ramps",
-    "lease": "Lease",
+    "user": "account",
+    "request": "request",
+    "policy": "the policy of",
+    "team": "team",
+    "ramp": "ramp",
+    "ramp_template": "template of ramps",
+    "lease": "lease",
+    "stream": "stream",
 }
+# What has but a number is called by it.
+NUMBERED = {"request", "ramp", "lease"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,20 @@ class Subject:
     noun: str
     name: str
     address: str | None
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What was done to a subject, as the words around it: `signed for the bypass of`, ``."""
+
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, effect: Mapping[str, Any]) -> "Deed":
+        words = done(effect["kind"], effect["subject"], effect["after"])
+        lead, _, tail = words.partition("{}")
+        return cls(lead.strip(), tail.strip())
 
 
 @dataclass(frozen=True)
@@ -62,6 +84,7 @@ class Block:
 
     subject: Subject
     subject_key: str
+    deed: Deed
     words: list[str]
     places: list[Place] = field(default_factory=list)
 
@@ -77,7 +100,7 @@ class Block:
 
 @dataclass
 class Submission:
-    """What one person did at one moment, and why."""
+    """What one person did at one moment, and why. `asked_by` is whose request it applied."""
 
     id: UUID
     event: Event
@@ -87,6 +110,7 @@ class Submission:
     reason: str
     blocks: list[Block]
     left_out: int = 0
+    asked_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,9 +134,12 @@ class Telling:
             else:
                 together.append([event])
         names = member_names(events_ for group in together for events_ in group)
-        return [self._submission(group, names) for group in together]
+        authors = authors_of([group[0] for group in together], self.streams)
+        return [self._submission(group, names, authors) for group in together]
 
-    def _submission(self, events: Sequence[Event], names: dict[str, str]) -> Submission:
+    def _submission(
+        self, events: Sequence[Event], names: dict[str, str], authors: dict[tuple[str, str], str]
+    ) -> Submission:
         blocks = _merged([block for event in events for block in self._blocks(event, names)])
         for block in blocks:
             block.places.sort(key=_position)
@@ -122,11 +149,12 @@ class Telling:
             id=first.submission,
             event=first,
             at=first.at,
-            actor=str(first.actor),
+            actor=actor_in_words(first.actor.identity),
             token=(first.actor.identity or {}).get("token"),
             reason=first.reason,
             blocks=blocks[:most],
             left_out=max(0, len(blocks) - most),
+            asked_by=authors.get((self.project, first.request or ""), ""),
         )
 
     def _blocks(self, event: Event, names: dict[str, str]) -> list[Block]:
@@ -136,7 +164,8 @@ class Telling:
             Block(
                 subject=subject_of(effect["subject"], self.project, names),
                 subject_key=effect["subject"],
-                words=sentences(effect["before"], effect["after"]),
+                deed=Deed.of(effect),
+                words=told(effect["kind"], effect["before"], effect["after"]),
                 places=[
                     Place(
                         environment=environment,
@@ -158,7 +187,8 @@ def subject_of(subject: str, project: str | None, names: dict[str, str]) -> Subj
     pages = {"flag": "flag-history", "segment": "segment-history", "request": "request"}
     is_there = project is not None and kind in pages
     address = reverse(pages[kind], args=[project, key]) if is_there else None
-    return Subject(NOUNS.get(kind, kind), names.get(subject, key), address)
+    name = f"#{key}" if kind in NUMBERED else names.get(subject, key)
+    return Subject(NOUNS.get(kind, kind), name, address)
 
 
 def _merged(blocks: Iterable[Block]) -> list[Block]:
@@ -169,7 +199,9 @@ def _merged(blocks: Iterable[Block]) -> list[Block]:
     merged: list[Block] = []
     for block in sorted(blocks, key=lambda block: bool(block.environments)):
         for other in merged:
-            if other.subject_key == block.subject_key and set(block.words) <= set(other.words):
+            says_more = set(block.words) <= set(other.words)
+            is_told = bool(block.words) or block.deed == other.deed
+            if other.subject_key == block.subject_key and says_more and is_told:
                 other.places += block.places
                 break
         else:
@@ -179,6 +211,22 @@ def _merged(blocks: Iterable[Block]) -> list[Block]:
 
 def _position(place: Place) -> tuple[bool, int]:
     return place.environment is None, place.environment.position if place.environment else 0
+
+
+def authors_of(events: Iterable[Event], streams: Streams) -> dict[tuple[str, str], str]:
+    """Who asked for what these events applied, by project and number. At most one query."""
+    return request_authors(
+        {(streams.project(event) or "", event.request) for event in events if event.request}
+    )
+
+
+def kinds_by_noun(kinds: Iterable[str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Kinds to choose from, in words, under what they are of."""
+    named = sorted((noun_of(kind), kind) for kind in kinds)
+    return [
+        (noun[:1].upper() + noun[1:], [(kind, kind_in_words(kind)) for _, kind in group])
+        for noun, group in groupby(named, key=lambda one: one[0])
+    ]
 
 
 def member_names(events: Iterable[Event]) -> dict[str, str]:

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from audit.models import Event
 from flags.changes import Change, DefineSegment, EditSegment, configured_as, submit
+from flags.changes.base import KINDS
 from flags.changes.flags import described_as
 from flags.changes.flags import facts as flag_facts
 from flags.changes.segments import facts as segment_facts
-from flags.dashboard.events import Telling
+from flags.dashboard.events import Telling, kinds_by_noun
 from flags.dashboard.flags import SwitchRow
 from flags.dashboard.review import asked_for
 from flags.dashboard.shell import Shell, asked, project_page, status_of
@@ -37,30 +38,6 @@ from flags.queries.history import (
 )
 from flags.snapshots import Entry, flag_entry, segment_entry
 
-# What an activity page can be narrowed to, in the words of the page.
-KINDS = {
-    "flag.switched": "Flag switched",
-    "flag.configured": "Flag targeting changed",
-    "flag.created": "Flag created",
-    "flag.edited": "Flag edited",
-    "flag.archived": "Flag archived",
-    "flag.restored": "Flag restored",
-    "flag.deleted": "Flag deleted",
-    "segment.created": "Segment created",
-    "segment.edited": "Segment edited",
-    "segment.defined": "Segment condition changed",
-    "segment_ids.changed": "Segment ids changed",
-    "segment.deleted": "Segment deleted",
-    "environment.created": "Environment created",
-    "environment.edited": "Environment edited",
-    "environment.deleted": "Environment deleted",
-    "sdk_key.created": "SDK key created",
-    "sdk_key.revoked": "SDK key revoked",
-    "member.set": "Member added or given a role",
-    "member.removed": "Member removed",
-    "project.edited": "Project edited",
-}
-
 
 @require_GET
 @project_page("activity")
@@ -80,7 +57,7 @@ def activity(request: HttpRequest, shell: Shell) -> HttpResponse:
     context |= {
         "filters": filters,
         "environments": [named for named in streams.environments.values() if named],
-        "kinds": KINDS,
+        "kinds": kinds_by_noun(kind for kind, change in KINDS.items() if not change.on_site),
         "actors": actors_in(streams),
     }
     return render(request, "dashboard/history/activity.html", context)
@@ -483,7 +460,6 @@ def _with_lines(event: Event, subject: str | None) -> list[dict[str, Any]]:
         {
             "subject": effect["subject"],
             "kind": effect["kind"],
-            "words": sentences(effect["before"], effect["after"]),
             "lines": json_lines(effect["before"], effect["after"]),
         }
         for effect in effects_on(event, subject)

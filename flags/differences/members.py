@@ -26,7 +26,17 @@ from flags.differences.serving import (
     serve_in_words,
     targets_changed,
 )
-from flags.differences.wording import listed, quoted, reordered, replaced, same, spaced, written
+from flags.differences.wording import (
+    instant_in_words,
+    listed,
+    quoted,
+    reordered,
+    replaced,
+    same,
+    spaced,
+    with_article,
+    written,
+)
 
 
 def appeared(state: Mapping[str, Any]) -> list[str]:
@@ -49,7 +59,9 @@ def appeared(state: Mapping[str, Any]) -> list[str]:
     if "comment" in state:
         return ["Was commented on" + (f", at {state['line']}" if state.get("line") else "")]
     if "type" in state:
-        return [f"Created as a {state['type']} flag with the variations {_keys_of(state)}"]
+        return [
+            f"Created as {with_article(state['type'])} flag with the variations {_keys_of(state)}"
+        ]
     if state.get("when") is not None:
         return [f"Created, for contexts where {condition_in_words(state['when'])}"]
     if state.get("requires_approval") is True:
@@ -187,6 +199,31 @@ def _state_changed(old: Any, new: Any) -> list[str]:
     return [f"Is {spaced(new)}" + (f"; was {spaced(old)}" if old else "")]
 
 
+def _armed_changed(old: Any, new: Any) -> list[str]:
+    return _statement("Is applied by itself once approved", "Waits for somebody to apply it")(
+        old, new
+    )
+
+
+def _schedule_changed(old: Any, new: Any) -> list[str]:
+    if new is None:
+        return ["Has no time set any more"]
+    instead = f" instead of {instant_in_words(old)}" if old else ""
+    return [f"Is set for {instant_in_words(new)}{instead}"]
+
+
+def _outcome_changed(old: Any, new: Any) -> list[str]:
+    return [f"Why: {new}"] if new else [f"No longer: {old}"]
+
+
+def _changes_changed(old: Any, new: Any) -> list[str]:
+    """Of a request: the kinds of what it holds."""
+    if not isinstance(new, list) or not all(isinstance(kind, str) for kind in new):
+        return []
+    held = listed([kind.replace("_", " ").replace(".", " ") for kind in new]) or "nothing"
+    return [f"Holds now: {held}"]
+
+
 def _bypass_changed(old: Any, new: Any) -> list[str]:
     return [f"Without approval: {quoted(new)}"] if new else []
 
@@ -209,7 +246,7 @@ def _members_changed(old: Any, new: Any) -> list[str]:
 
 def _steps_changed(old: Any, new: Any) -> list[str]:
     """Of a template of ramps."""
-    return [f"Its steps are {steps_in_words(new)}; before {steps_in_words(old)}"]
+    return [f"Its steps are {steps_in_words(new)}; before {steps_in_words(old or [])}"]
 
 
 def _approval_changed(old: Any, new: Any) -> list[str]:
@@ -241,7 +278,12 @@ MEMBERS: dict[str, Callable[[Any, Any], Sequence[str]]] = {
     "role": _role_changed,
     "members": _members_changed,
     "environments": _exceptions_changed,
+    "title": _text_changed("Title"),
     "state": _state_changed,
+    "outcome": _outcome_changed,
+    "armed": _armed_changed,
+    "apply_at": _schedule_changed,
+    "changes": _changes_changed,
     "bypass": _bypass_changed,
     "policies": _policies_changed,
     "requires_approval": _approval_changed,

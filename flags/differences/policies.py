@@ -80,8 +80,8 @@ def conditions_changed(old: Any, new: Any) -> list[str]:
 
 
 def windows_changed(old: Any, new: Any) -> list[str]:
-    then = hours_in_words(new) if new else "at every hour"
-    return [f"Changes may be applied {then}; before {hours_in_words(old) or 'at every hour'}"]
+    before, then = (hours_in_words(rows or []) or "at every hour" for rows in (old, new))
+    return [f"Changes may be applied {then}; before {before}"]
 
 
 def freezes_changed(old: Any, new: Any) -> list[str]:

@@ -36,8 +36,9 @@ def counted(number: Any, noun: str) -> str:
 
 
 def with_article(noun: str) -> str:
-    """As `an admin` or `a reviewer`."""
-    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+    """As `an admin`, `a reviewer` or `an SDK key`."""
+    vowels = "AEFHILMNORSX" if noun[:2].isupper() else "aeiou"
+    return f"{'an' if noun[:1] in vowels else 'a'} {noun}"
 
 
 def instant_in_words(text: str) -> str:

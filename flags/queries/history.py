@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
 from audit.models import Archive, Event, Person
+from flags.differences import actor_in_words
 from flags.models import Delivery, Environment, Project
 from flags.models.projects import SITE_STREAM
 
@@ -149,7 +150,10 @@ def actors_in(streams: Streams) -> list[tuple[str, str]]:
         people = people.filter(Exists(acted))
     # A person has a row for each place and token that they acted from.
     apart = people.values_list("identity__kind", "identity__id", "identity__name").distinct()
-    named = {f"{kind}:{id_}": str(name) for kind, id_, name in apart}
+    named = {
+        f"{kind}:{id_}": actor_in_words({"kind": kind, "name": str(name)})
+        for kind, id_, name in apart
+    }
     return sorted(named.items(), key=lambda one: one[1].lower())
 
 

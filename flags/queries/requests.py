@@ -1,6 +1,6 @@
 """Requests of a project: the lists, one of them with its conversation, and what waits for whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Prefetch, QuerySet
@@ -133,6 +133,22 @@ def events_of(project: Project, environments: Sequence[Environment], number: int
         stream__in=[*streams, project.stream_key], request=str(number)
     ).defer("canonical", "delta")
     return sorted(rows, key=lambda event: event.stream_id == project.stream_key)
+
+
+def request_authors(wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Usernames of the authors, by project and number; one query where any is wanted."""
+    if not wanted:
+        return {}
+    rows = Request.objects.filter(
+        project__key__in={project for project, _ in wanted},
+        number__in={int(number) for _, number in wanted},
+    ).exclude(author=None)
+    return {
+        (project, str(number)): username
+        for project, number, username in rows.values_list(
+            "project__key", "number", "author__username"
+        )
+    }
 
 
 def policy_of(environment: Environment) -> Policy:

@@ -8,13 +8,13 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from audit.lines import facts_of, line
 from audit.log import rfc3339
 from audit.models import Event
-from flags.differences import sentences
+from flags.differences import done, told
 from flags.errors import Busy
 from flags.queries.history import Filters, Streams, filtered
 from flags.snapshots import one_instant
@@ -127,13 +127,20 @@ def _rows(event: Event, project: str | None, environment: str | None) -> Iterato
                 event.submission,
                 effect["kind"],
                 effect["subject"],
-                "; ".join(sentences(effect["before"], effect["after"])),
+                _words(effect),
                 _json(effect["before"]),
                 _json(effect["after"]),
                 event.pk,
                 event.hash,
             )
         )
+
+
+def _words(effect: Mapping[str, Any]) -> str:
+    """What came of it; where what was done says it all, that."""
+    kind, subject, after = (effect[name] for name in ("kind", "subject", "after"))
+    said = told(kind, effect["before"], after)
+    return "; ".join(said) or done(kind, subject, after).format(subject.replace(":", " "))
 
 
 def _csv_line(cells: tuple[Any, ...]) -> bytes:

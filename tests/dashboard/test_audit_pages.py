@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -9,7 +10,16 @@ from django.utils import timezone
 
 from audit.models import Event
 from audit.signing import public_key, sign_heads
-from flags.changes import ApplyRequest, CreateProject, OpenRequest, SwitchFlag, submit
+from flags.changes import (
+    ApplyRequest,
+    CreateProject,
+    EditEnvironment,
+    OpenRequest,
+    ReviewBypass,
+    SwitchFlag,
+    due,
+    submit,
+)
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +144,7 @@ def test_the_audit_of_the_site_tells_of_every_project_and_of_accounts(browser, a
     assert "Garden" in text_of(page) or "garden" in text_of(page)
     assert "shop" in text_of(page)
     assert len(rows_of(page)) == 2
-    assert "Account" in text_of(accounts)
+    assert "made account editor" in text_of(accounts)
 
 
 @pytest.mark.parametrize("name", ["viewer", "admin", "outsider"])
@@ -168,3 +178,37 @@ def test_the_audit_shows_the_key_and_when_was_signed_last(browser):
     assert made.hash.encode() in b"".join(by_api.streaming_content)
     assert browser("admin").get("/audit/heads.jsonl").status_code == 403
     assert browser("admin").get("/api/v1/heads.jsonl").status_code == 403
+
+
+def test_who_applied_a_request_is_said_and_that_it_was_the_clock(browser, a_flag, editor):
+    a_flag()
+    switch = SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True)
+    at = timezone.now() + timedelta(hours=1)
+    submit(OpenRequest(project="shop", changes=[switch.as_json()], apply_at=at), actor=editor)
+    due.sweep(now=at, since=timezone.now())
+
+    audit = text_of(browser().get("/p/shop/audit?request=1&environment=production"))
+    activity = text_of(browser().get("/p/shop/activity"))
+
+    assert "The clock switched flag new-checkout on" in audit
+    assert "#1 , asked for by editor, applied by The clock" in audit
+    assert "The clock applied #1 asked for by editor" in activity
+    assert "The clock applied request #1" in text_of(
+        browser().get("/p/shop/audit?kind=request.applied")
+    )
+
+
+def test_an_event_that_changed_no_fact_has_words_too(browser, a_flag, editor, admin, reviewer):
+    a_flag()
+    submit(EditEnvironment(project="shop", environment="production", requires_approval=True), actor=OPERATOR)  # fmt: skip
+    switch = SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True)
+    submit(switch, actor=editor)
+    submit(ApplyRequest(project="shop", request=1, bypass_reason="fire"), actor=admin)
+    submit(ReviewBypass(project="shop", request=1), actor=reviewer)
+
+    page = browser().get("/p/shop/audit?kind=request.bypass_reviewed")
+
+    assert "reviewer signed for the bypass of request #1" in text_of(page)
+    assert "Signed for the bypass of a request" in text_of(page)
+    said = text_of(browser().get("/p/shop/activity"))
+    assert "applied request #1 without approval" in said

@@ -133,7 +133,7 @@ def test_activity_tells_everything_and_can_be_narrowed(browser, a_flag, admin, e
 
     everything = text_of(page.get("/p/shop/activity"))
     assert "Launch day" in everything
-    assert "Member reviewer" in everything
+    assert "removed member reviewer" in everything
     assert "Left the team" in everything
 
     def narrowed(query):
