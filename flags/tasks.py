@@ -32,7 +32,9 @@ def send_mail() -> int:
 
 @shared_task
 def tell_what_expires() -> int:
-    return telling.tell_what_expires(timezone.now())
+    """Requests that expire within a day, and leases that end within the hour."""
+    now = timezone.now()
+    return telling.tell_what_expires(now) + telling.tell_what_ends(now)
 
 
 @shared_task

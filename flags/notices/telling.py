@@ -13,7 +13,9 @@ from django.conf import settings
 
 from audit.models import Event
 from flags import approval
+from flags.access import people_with
 from flags.changes.outlook import standing
+from flags.differences.wording import instant_in_words
 from flags.errors import Busy, FlagsiteError
 from flags.live.hints import send_hint
 from flags.models import (
@@ -21,10 +23,13 @@ from flags.models import (
     ApiToken,
     Comment,
     Environment,
+    Lease,
+    LeaseState,
     Notice,
     Policy,
     Project,
     Request,
+    Role,
     State,
     User,
     Verdict,
@@ -35,9 +40,11 @@ from flags.notices.approvers import newcomers
 from flags.notices.releases import told_of_releases
 from flags.notices.words import is_mailed
 from flags.queries.members import admins_of, members_of
+from flags.queries.releases import subjects_of
 
 LONGEST_TEXT = 500
 EXPIRES_SOON = timedelta(days=1)
+ENDS_SOON = timedelta(hours=1)
 MENTION = re.compile(r"(?<![\w@.+-])@([\w.@+-]+)")
 APPROVED = (State.APPROVED, State.SCHEDULED)
 
@@ -141,6 +148,27 @@ def tell_what_expires(now: datetime) -> int:
     return len(near)
 
 
+def tell_what_ends(now: datetime) -> int:
+    """Tell whose leases end within the hour, but for those that were granted for no longer."""
+    near = [
+        lease
+        for lease in Lease.objects.filter(
+            state=LeaseState.RUNNING, ends_at__gt=now, ends_at__lte=now + ENDS_SOON
+        ).select_related("project", "granted_by", "request")
+        if lease.ends_at - lease.granted_at > ENDS_SOON
+    ]
+    for lease in near:
+        key = f"lease-ends:{lease.pk}:{lease.ends_at:%Y-%m-%dT%H:%M}"
+        if Notice.objects.filter(project=lease.project, key=key).exists():
+            continue
+        people = _owners(lease.request) if lease.request else set()
+        people |= {lease.granted_by} if lease.granted_by else set()
+        words = f"Lease #{lease.number} of {', '.join(subjects_of(lease))} ends at {lease.ends_at:%H:%M} UTC"
+        told = Told("lease_ends_soon", people, words)
+        _write(lease.project, _notices(told, lease.project, key=key, at=now, by="", but=None))
+    return len(near)
+
+
 def mentioned_in(text: str, project: Project) -> list[User]:
     """Members whom a comment names with an @."""
     names = {name.rstrip(".") for name in MENTION.findall(text)}
@@ -154,7 +182,7 @@ def _steps(event: Event, project: Project) -> Iterator[Step]:
             continue
         request = (
             Request.objects.filter(project=project, number=number)
-            .select_related("project", "author", "armed_by")
+            .select_related("project", "author", "armed_by", "applied_by")
             .first()
         )
         if request is not None:
@@ -175,11 +203,17 @@ def _told_of(step: Step) -> Iterator[Told]:
     if step.kind in {"request.edited", "request.rebased", "request.settled"}:
         yield Told("review_again", _overtaken(step.request))
     if step.came_to(*APPROVED):
-        yield Told("ready", _owners(step.request))
+        yield Told("ready", _owners(step.request), _what_it_waits_for(step.after))
     elif step.left(*APPROVED) and step.after.get("state") == "in_review":
         yield Told("drifted", _owners(step.request))
     if step.came_to("conflicted"):
         yield Told("conflicted", _owners(step.request), step.after["outcome"])
+
+
+def _what_it_waits_for(after: dict[str, Any]) -> str:
+    if after["apply_at"]:
+        return f"It is applied on {instant_in_words(after['apply_at'])}"
+    return "It is applied by itself" if after["armed"] else "It waits for somebody to apply it"
 
 
 def _on_verdict(step: Step) -> Iterator[Told]:
@@ -187,23 +221,29 @@ def _on_verdict(step: Step) -> Iterator[Told]:
 
 
 def _on_comment(step: Step) -> Iterator[Told]:
-    comment = Comment.objects.filter(pk=step.after["comment"]).first()
+    rows = Comment.objects.filter(pk=step.after["comment"]).select_related("answers__author")
+    comment = rows.first()
     if comment is None:
         return
-    named = mentioned_in(comment.body, step.request.project)
+    named = {*mentioned_in(comment.body, step.request.project)}
+    answered = {comment.answers.author} - named if comment.answers else set()
     others = User.objects.filter(comments__request=step.request).distinct()
     yield Told("mentioned", named, comment.body)
-    yield Told("commented", {*_owners(step.request), *others} - {*named}, comment.body)
+    yield Told("answered", answered, comment.body)
+    yield Told("commented", {*_owners(step.request), *others} - named - answered, comment.body)
 
 
 def _on_applied(step: Step) -> Iterator[Told]:
     if step.after.get("bypass"):
-        site = User.objects.filter(is_superuser=True, is_active=True)
-        admins = admins_of(step.request.project)
-        everybody = {*_owners(step.request), *_asked(step.request), *site, *admins}
+        everybody = {*_owners(step.request), *_answerable(step.request)}
         yield Told("bypassed", everybody, step.after["bypass"])
     else:
         yield Told("applied", _owners(step.request))
+
+
+def _on_signed(step: Step) -> Iterator[Told]:
+    by = step.request.applied_by
+    yield Told("bypass_signed", {*_owners(step.request), *([by] if by is not None else [])})
 
 
 def _on_closed(step: Step) -> Iterator[Told]:
@@ -214,6 +254,7 @@ PARTICULAR: dict[str, Callable[[Step], Iterator[Told]]] = {
     "request.reviewed": _on_verdict,
     "request.commented": _on_comment,
     "request.applied": _on_applied,
+    "request.bypass_reviewed": _on_signed,
     "request.closed": _on_closed,
 }
 
@@ -222,6 +263,14 @@ def _owners(request: Request) -> set[User]:
     """Whose request it is: who wrote it, and who lets it happen."""
     people = (request.author, request.armed_by, *request.contributors.all())
     return {person for person in people if person is not None}
+
+
+def _answerable(request: Request) -> set[User]:
+    """Every reviewer and admin of its environments, and the project's and the site's admins."""
+    there = Environment.objects.filter(project_id=request.project_id, key__in=request.environments)
+    reviewers = {person for one in there for person in people_with(Role.REVIEWER, one)}
+    site = User.objects.filter(is_superuser=True, is_active=True)
+    return {*reviewers, *_asked(request), *admins_of(request.project), *site}
 
 
 def _asked(request: Request) -> set[User]:

@@ -13,6 +13,7 @@ WORDS = {
     "rejected": "{by} rejected {what}",
     "ready": "{what} has every approval it needs",
     "commented": "{by} commented on {what}",
+    "answered": "{by} answered your comment on {what}",
     "mentioned": "{by} mentioned you on {what}",
     "applied": "{by} applied {what}",
     "failed": "{what} could not be applied",
@@ -22,8 +23,10 @@ WORDS = {
     "expired": "{what} expired",
     "ramp_held": "A ramp was stopped, and needs a decision",
     "step_asked": "A ramp waits for your approval of its next step",
+    "lease_ends_soon": "A lease ends within an hour",
     "lease_held": "A lease is past its end, and needs a decision",
     "bypassed": "{by} applied {what} WITHOUT APPROVAL",
+    "bypass_signed": "{by} signed for the bypass of {what}",
     "approver_added": "{by} made {about} one of those whose approval counts",
     "token_ends": "An API token of yours ends soon",
     "service_token_ends": "An API token of a service ends soon",
@@ -43,9 +46,11 @@ OF_ACCOUNTS = {
     *("identity_connected", "identity_disconnected", "token_made", "new_place"),
 }
 # About what is shown on the page of releases.
-OF_RELEASES = {"ramp_held", "step_asked", "lease_held"}
+OF_RELEASES = {"ramp_held", "step_asked", "lease_ends_soon", "lease_held"}
 # Drawn apart from the others, in the inbox as in mails.
 LOUD = {"bypassed", "approver_added"}
+# What the clock never does: without a name it was the operator's own shell.
+OF_THE_OPERATOR = {"bypassed", "approver_added"}
 
 
 def is_mailed(kind: str, person: User) -> bool:
@@ -59,8 +64,7 @@ def words_of(notice: Notice) -> str:
         return WORDS[notice.kind] + (f" by {notice.by}" if notice.by else "")
     what = f"#{notice.request.number} {notice.request.title}" if notice.request else ""
     about = notice.about.get_username() if notice.about else "somebody"
-    # Roles and teams change by people alone, and what has no name is the operator's own shell.
-    nobody = "The operator" if notice.kind == "approver_added" else "The clock"
+    nobody = "The operator" if notice.kind in OF_THE_OPERATOR else "The clock"
     return WORDS[notice.kind].format(by=notice.by or nobody, what=what, about=about)
 
 

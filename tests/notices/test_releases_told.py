@@ -11,6 +11,7 @@ from audit.outbox import deliver
 from flags.changes import ConfigureFlag, GrantLease, StartRamp, submit
 from flags.changes.releases import clock
 from flags.models import Notice
+from flags.notices.telling import tell_what_ends
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -72,3 +73,21 @@ def test_who_granted_a_lease_is_told_that_it_is_held(editor):
     clock.sweep(now=NOW)
 
     assert told()["editor"][0] == "lease_held"
+
+
+def test_whose_lease_ends_within_the_hour_is_told_once(client, users, editor):
+    lent = ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough={"variation": "on"})
+    for seconds in (7_200, 1_800):
+        lease = GrantLease(project="shop", changes=[lent.as_json()], seconds=seconds)
+        submit(lease, actor=editor, now=NOW)
+        submit(SERVE_OFF, actor=OPERATOR)
+
+    for minutes in (10, 61, 65):
+        tell_what_ends(NOW + timedelta(minutes=minutes))
+
+    ends = f"{NOW + timedelta(hours=2):%H:%M}"
+    assert told() == {
+        "editor": ("lease_ends_soon", f"Lease #1 of checkout ends at {ends} UTC"),
+    }
+    client.force_login(users["editor"])
+    assert "A lease ends within an hour" in client.get(reverse("inbox")).content.decode()

@@ -10,11 +10,13 @@ from audit.models import Event
 from audit.outbox import deliver
 from flags.changes import (
     ApplyRequest,
+    ArchiveFlag,
     CommentOnRequest,
     ConfigureFlag,
     EditEnvironment,
     EditRequest,
     EditUser,
+    OpenRequest,
     ReviewBypass,
     ReviewRequest,
     SwitchFlag,
@@ -22,9 +24,11 @@ from flags.changes import (
     due,
     submit,
 )
+from flags.changes.bypass import submit_past_approval
 from flags.errors import Denied
-from flags.models import Notice, Request
+from flags.models import Comment, Notice, Request
 from flags.notices.telling import tell, tell_what_expires
+from flags.notices.words import words_of
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +42,7 @@ ONE: dict[str, Any] = {**SHOP, "request": 1}
 @pytest.fixture
 def asked(project, a_flag, editor):
     a_flag("checkout")
+    a_flag("gone")
     submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
     submit(SWITCH, actor=editor, reason="Launch")
     deliver("default")
@@ -111,7 +116,68 @@ def test_who_is_mentioned_is_told_so_and_the_others_of_a_comment(asked, reviewer
     assert (told("editor"), told("reviewer")) == (["commented"], [])
 
 
-def test_a_bypass_is_told_to_every_reviewer_and_admin(asked, admin):
+def test_who_is_answered_is_told_so(asked, editor, reviewer, viewer):
+    submit(CommentOnRequest(**ONE, body="Why now?"), actor=reviewer)
+    submit(CommentOnRequest(**ONE, body="Yes?"), actor=viewer)
+    deliver("default")
+    forget()
+
+    first = Comment.objects.get(body="Why now?")
+    submit(CommentOnRequest(**ONE, body="It is due.", answers=str(first.pk)), actor=editor)
+    deliver("default")
+
+    assert (told("reviewer"), told("viewer")) == (["answered"], ["commented"])
+
+
+def test_what_is_approved_says_what_it_waits_for(asked, editor, reviewer):
+    at = timezone.now() + timedelta(days=2)
+    submit(EditRequest(**ONE, apply_at=at), actor=editor)
+    submit(ReviewRequest(**ONE, verdict="approved"), actor=reviewer)
+    deliver("default")
+
+    notice = Notice.objects.get(person__username="editor", kind="ready")
+    assert notice.text == f"It is applied on {at:%-d %B %Y, %H:%M} UTC"
+
+
+def test_what_the_clock_applied_and_what_it_could_not_is_told(asked, editor, reviewer):
+    submit(OpenRequest(**SHOP, changes=[SwitchFlag(**PRODUCTION, flag="gone", on=True).as_json()], armed=True), actor=editor)  # fmt: skip
+    submit(EditRequest(**ONE, armed=True), actor=editor)
+    for number in (1, 2):
+        submit(ReviewRequest(**SHOP, request=number, verdict="approved"), actor=reviewer)
+    archive = ArchiveFlag(**SHOP, flag="gone")
+    submit_past_approval(archive, actor=OPERATOR, reason="Tidy")
+    deliver("default")
+    forget()
+
+    due.sweep(now=timezone.now(), since=timezone.now())
+    deliver("default")
+
+    said = {row.kind: words_of(row) for row in Notice.objects.filter(read_at=None)}
+    assert said.keys() >= {"applied", "failed"}
+    assert said["applied"] == "The clock applied #1 checkout: switched on in production"
+    assert Notice.objects.get(kind="failed", person__username="editor").text
+
+
+def test_what_drifted_is_told_an_hour_before_it_is_due(asked, editor, reviewer):
+    at = timezone.now() + timedelta(days=2)
+    submit(EditRequest(**ONE, apply_at=at), actor=editor)
+    submit(ReviewRequest(**ONE, verdict="approved"), actor=reviewer)
+    # Of the site's matters no request is told when they happen.
+    submit(EditUser(username="reviewer", is_active=False), actor=OPERATOR)
+    deliver("default")
+    forget()
+
+    hour_before = at - timedelta(minutes=59)
+    due.sweep(now=hour_before, since=hour_before - timedelta(minutes=5))
+    deliver("default")
+
+    assert told("editor") == ["drifted"]
+    assert told("admin") == ["review_asked"]
+
+
+def test_a_bypass_is_told_to_every_reviewer_and_admin(asked, admin, reviewer):
+    submit(ReviewRequest(**ONE, verdict="changes_requested"), actor=reviewer, reason="No")
+    deliver("default")
     forget()
 
     submit(ApplyRequest(**ONE, bypass_reason="The shop is down"), actor=admin)
@@ -130,6 +196,8 @@ def test_neither_who_applied_a_bypass_nor_a_viewer_signs_for_it(asked, admin, re
             submit(ReviewBypass(**ONE), actor=actor)
 
     submit(ReviewBypass(**ONE), actor=reviewer)
+    deliver("default")
+    assert told("admin")[-1] == "bypass_signed"
 
 
 def test_a_conflict_is_told_when_it_happens(asked, project, editor, a_flag):
