@@ -80,10 +80,9 @@ def _needed(fate: Fate, now: Standing, then: Standing) -> list[str]:
     if now.missing == then.missing:
         return []
     if not then.missing:
-        return [f"Nothing is missing then; now {_listed(now.missing)}"]
-    now = f"; now {_listed(now.missing)}" if now.missing else ""
-    who = [_who(row) for row in then.missing]
-    return [f"Needs {_listed(then.missing)}{now}", *who]
+        return [f"Nothing is missing then; now it needs {_listed(now.missing)}"]
+    needs = [f"Needs {row.what}: {_who(row)}" for row in then.missing]
+    return needs + ([f"Now it needs {_listed(now.missing)}"] if now.missing else [])
 
 
 def _listed(missing: Sequence[Missing]) -> str:
@@ -91,9 +90,7 @@ def _listed(missing: Sequence[Missing]) -> str:
 
 
 def _who(row: Missing) -> str:
-    if not row.who:
-        return f"Nobody can give {row.what} at present"
-    return f"{', '.join(row.who)} can give {row.what}"
+    return ", ".join(row.who) or "nobody can give it at present"
 
 
 def _closed(fate: Fate) -> list[str]:

@@ -45,6 +45,8 @@ OF_ACCOUNTS = {
     *("factor_added", "factor_removed", "factors_reset", "codes_made", "password_changed"),
     *("identity_connected", "identity_disconnected", "token_made", "new_place"),
 }
+# Where nobody did it: something moved, or it came from the operator's own shell.
+BY_NOBODY = {"review_asked": "{what} waits for your verdict"}
 # About what is shown on the page of releases.
 OF_RELEASES = {"ramp_held", "step_asked", "lease_ends_soon", "lease_held"}
 # Drawn apart from the others, in the inbox as in mails.
@@ -65,7 +67,8 @@ def words_of(notice: Notice) -> str:
     what = f"#{notice.request.number} {notice.request.title}" if notice.request else ""
     about = notice.about.get_username() if notice.about else "somebody"
     nobody = "The operator" if notice.kind in OF_THE_OPERATOR else "The clock"
-    return WORDS[notice.kind].format(by=notice.by or nobody, what=what, about=about)
+    words = WORDS[notice.kind] if notice.by else BY_NOBODY.get(notice.kind, WORDS[notice.kind])
+    return words.format(by=notice.by or nobody, what=what, about=about)
 
 
 def address_of(notice: Notice) -> str:

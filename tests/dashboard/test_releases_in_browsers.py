@@ -7,7 +7,16 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from flags.changes import GrantLease, OpenRequest, StartRamp, SwitchFlag, submit
+from flags.changes import (
+    EditEnvironment,
+    GrantLease,
+    OpenRequest,
+    SetPolicy,
+    SetRampTemplate,
+    StartRamp,
+    SwitchFlag,
+    submit,
+)
 from flags.models import Request
 from tests.cast import OPERATOR
 from tests.dashboard.conftest import faults
@@ -64,13 +73,22 @@ def test_every_page_of_releases_looks_right(visit, a_flag, editor):
         StartRamp(**PRODUCTION, flag="new-checkout", variation="on", steps=STEPS),
         *(OpenRequest(project="shop", changes=[off], apply_at=at) for _ in range(6)),
         GrantLease(project="shop", changes=[off], seconds=86_400),
+        SetRampTemplate(project="shop", key="careful", name="Careful", steps=STEPS),
+        SetPolicy(**PRODUCTION, windows=[{"days": [0, 1, 2, 3], "from": "09:00", "to": "17:00"}]),
+        EditEnvironment(**PRODUCTION, requires_approval=True),
     ):
         submit(change, actor=OPERATOR)
     visitor = visit("editor")
 
     found = {
         path: faults(visitor, path)
-        for path in ("/p/shop/releases", FLAG, "/p/shop/flags/new-checkout/ramp")
+        for path in (
+            "/p/shop/releases",
+            FLAG,
+            "/p/shop/flags/new-checkout/ramp",
+            "/p/shop/ramp-templates",
+            "/p/shop/ramp-templates/careful/edit",
+        )
     }
 
     assert {path: row for path, row in found.items() if row} == {}

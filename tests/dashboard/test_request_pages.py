@@ -392,7 +392,8 @@ def test_a_policy_is_reviewed_before_it_is_saved(asked, browser):
     assert "This asks for approval first. production: its policy would change" in said
     assert "#1 new-checkout" in said
     assert "would need other approvals" in said
-    assert "Needs 3 more approvals by an admin or above; now 1 more approval" in said
+    assert "Needs 3 more approvals by an admin or above: admin, owner" in said
+    assert "Now it needs 1 more approval by a reviewer or above" in said
     assert (Policy.objects.exists(), Request.objects.count()) == (False, 1)
     carried = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.content.decode()))
     carried.pop("csrfmiddlewaretoken", None)

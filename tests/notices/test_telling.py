@@ -171,6 +171,10 @@ def test_what_drifted_is_told_an_hour_before_it_is_due(asked, editor, reviewer):
     due.sweep(now=hour_before, since=hour_before - timedelta(minutes=5))
     deliver("default")
 
+    asked_again = Notice.objects.get(person__username="admin", read_at=None)
+    assert words_of(asked_again) == (
+        "#1 checkout: switched on in production waits for your verdict"
+    )
     assert told("editor") == ["drifted"]
     assert told("admin") == ["review_asked"]
 
