@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from audit.canonical import canonical_bytes, sha256
 from audit.facts import Effect
 from flags.access import people_with
-from flags.differences.wording import counted, with_article
+from flags.differences.wording import counted, instant_in_words, with_article
 from flags.models import ApiToken, Environment, Flag, Policy, Role, Team, User, Verdict
 from flags.queries.usage import flags_requiring, flags_using_segment, segments_using_segment
 
@@ -297,7 +297,7 @@ def closed_until_words(policy: Policy, now: datetime) -> str | None:
     for freeze in policy.freezes:
         if datetime.fromisoformat(freeze["from"]) <= now < datetime.fromisoformat(freeze["to"]):
             why = f": {freeze['why']}" if freeze.get("why") else ""
-            return f"frozen until {freeze['to']}{why}"
+            return f"frozen until {instant_in_words(freeze['to'])}{why}"
     if not policy.windows:
         return None
     local = now.astimezone(ZoneInfo(policy.time_zone))

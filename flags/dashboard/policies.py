@@ -19,7 +19,7 @@ from flags.dashboard.shell import Shell, project_page, status_of
 from flags.dashboard.undo import told_what_came
 from flags.differences.policies import FIELD_NAMES
 from flags.errors import FlagsiteError, Invalid
-from flags.models import Environment
+from flags.models import Environment, Policy
 from flags.queries.members import members_of
 from flags.queries.requests import open_requests_touching, policy_of, teams_of
 
@@ -44,7 +44,7 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
     if request.method == "POST":
         step, reason = request.POST.get("step", "save"), request.POST.get("reason", "")
         try:
-            shown = read_policy(request.POST)
+            shown = _with_freezes_of(stored, read_policy(request.POST))
             change = SetPolicy(project=shell.project.key, environment=environment, **shown)
             if step == "review":
                 return _reviewed(request, shell, change, found, reason=reason)
@@ -163,7 +163,7 @@ def _teams_page(request: HttpRequest, shell: Shell, error: FlagsiteError | None)
 
 def read_policy(typed: QueryDict) -> dict[str, Any]:
     """The form as a policy; raises Invalid with the field that holds no number, time or zone."""
-    zone = typed.get("time_zone", "").strip() or "UTC"
+    zone = _zone(typed.get("time_zone", "").strip() or "UTC")
     return {
         "approvals": _number(typed, "approvals"),
         "from_whom": _from_whom(typed),
@@ -173,9 +173,20 @@ def read_policy(typed: QueryDict) -> dict[str, Any]:
         "conditions": _conditions(typed) if typed.get("when") == "some" else [],
         "windows": _windows(typed),
         "freezes": _freezes(typed, zone),
-        "time_zone": zone,
+        "time_zone": zone.key,
         "expires_after_days": _number(typed, "expires_after_days"),
     }
+
+
+def _with_freezes_of(stored: Policy, typed: dict[str, Any]) -> dict[str, Any]:
+    """Freezes that were left alone as they are stored: typed, they are in minutes and in the zone."""
+    there = {_freeze_as_typed(row, typed["time_zone"]): row for row in stored.freezes}
+    rows = [there.get(_freeze_as_typed(row, typed["time_zone"]), row) for row in typed["freezes"]]
+    return {**typed, "freezes": rows}
+
+
+def _freeze_as_typed(row: Mapping[str, Any], zone: str) -> tuple[str, str, str]:
+    return _local(row["from"], zone), _local(row["to"], zone), row.get("why", "")
 
 
 def as_typed(policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,7 +261,14 @@ def _windows(typed: QueryDict) -> list[dict[str, Any]]:
     return rows
 
 
-def _freezes(typed: QueryDict, zone: str) -> list[dict[str, Any]]:
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: `Europe` is a folder
+        raise Invalid.at("time_zone", f"there is no time zone {name!r}") from error
+
+
+def _freezes(typed: QueryDict, zone: ZoneInfo) -> list[dict[str, Any]]:
     names: Sequence[str] = ("freeze_from", "freeze_to", "freeze_why")
     return [
         {"from": _instant(begins, zone), "to": _instant(ends, zone), "why": why.strip()}
@@ -259,11 +277,9 @@ def _freezes(typed: QueryDict, zone: str) -> list[dict[str, Any]]:
     ]
 
 
-def _instant(text: str, zone: str) -> str:
+def _instant(text: str, zone: ZoneInfo) -> str:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat()
-    except ZoneInfoNotFoundError as error:
-        raise Invalid.at("time_zone", f"there is no time zone {zone!r}") from error
+        return datetime.fromisoformat(text).replace(tzinfo=zone).isoformat()
     except ValueError as error:
         raise Invalid.at("freezes", f"expected a date and a time, got {text!r}") from error
 

@@ -14,6 +14,7 @@ from flags.changes import (
     EditEnvironment,
     EditRequest,
     ReviewRequest,
+    SetPolicy,
     SetTeam,
     SwitchFlag,
     submit,
@@ -403,6 +404,21 @@ def test_a_policy_is_reviewed_before_it_is_saved(asked, browser):
     assert "Sent for approval as request #2" in words(
         admin.post(POLICY, carried | {"step": "save"}, follow=True)
     )
+
+
+def test_a_freeze_that_is_left_alone_stays_as_it_was_written(project, browser):
+    freeze = {"from": "2100-12-20T00:00:30Z", "to": "2101-01-02T00:00:00Z", "why": "Christmas"}
+    submit(SetPolicy(**PRODUCTION, freezes=[freeze], time_zone="Europe/Berlin"), actor=OPERATOR)
+    typed = {"approvals": "2", "minimum_role": "reviewer", "time_zone": "Europe/Berlin", "expires_after_days": "30", "freeze_from": ["2100-12-20T01:00"], "freeze_to": ["2101-01-02T01:00"], "freeze_why": ["Christmas"]}  # fmt: skip
+
+    review = words(browser("admin").post(POLICY, typed | {"step": "review"}))
+    browser("admin").post(POLICY, typed)
+
+    assert "Asks for 2 approvals instead of 1" in review
+    assert "rozen from" not in review
+    assert Policy.objects.get().freezes == [freeze]
+    folder = browser("admin").post(POLICY, typed | {"time_zone": "Europe"})
+    assert (folder.status_code, "there is no time zone" in words(folder)) == (422, True)
 
 
 def test_a_review_says_what_no_longer_needs_approval_and_what_is_wrong(asked, browser):
