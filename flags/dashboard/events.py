@@ -20,23 +20,23 @@ from flags.queries.requests import request_authors
 MOST_BLOCKS = 8
 
 NOUNS = {
-    "flag": "flag",
-    "segment": "segment",
-    "environment": "environment",
-    "project": "project",
+    "flag": "Flag",
+    "segment": "Segment",
+    "environment": "Environment",
+    "project": "Project",
     "sdk_key": "SDK key",
-    "member": "member",
-    "service": "service",
-    "invitation": "invitation",
+    "member": "Member",
+    "service": "Service",
+    "invitation": "Invitation",
     "api_token": "API token",
-    "user": "account",
-    "request": "request",
-    "policy": "the policy of",
-    "team": "team",
-    "ramp": "ramp",
-    "ramp_template": "template of ramps",
-    "lease": "lease",
-    "stream": "stream",
+    "user": "Account",
+    "request": "Request",
+    "policy": "The policy of",
+    "team": "Team",
+    "ramp": "Ramp",
+    "ramp_template": "Template of ramps",
+    "lease": "Lease",
+    "stream": "Stream",
 }
 # What has but a number is called by it.
 NUMBERED = {"request", "ramp", "lease"}
@@ -188,7 +188,10 @@ def subject_of(subject: str, project: str | None, names: dict[str, str]) -> Subj
     is_there = project is not None and kind in pages
     address = reverse(pages[kind], args=[project, key]) if is_there else None
     name = f"#{key}" if kind in NUMBERED else names.get(subject, key)
-    return Subject(NOUNS.get(kind, kind), name, address)
+    noun = NOUNS.get(kind, kind)
+    # In the middle of a sentence; an abbreviation stays as it is.
+    noun = noun if noun[:2].isupper() else noun[:1].lower() + noun[1:]
+    return Subject(noun, name, address)
 
 
 def _merged(blocks: Iterable[Block]) -> list[Block]:
