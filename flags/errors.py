@@ -12,6 +12,7 @@ FlagsiteError
 │   ├── Conflicting   what a request would change was changed by others meanwhile
 │   └── WrongState    a request does not allow this in the state it is in
 ├── Invalid           the value itself is wrong; carries every problem found     422
+│   └── Unreadable    a stored change of a kind that this release does not know
 └── Busy              a lock was not free in time; trying again helps            503
 """
 
@@ -81,6 +82,10 @@ class Invalid(FlagsiteError):
     @classmethod
     def at(cls, path: str, message: str) -> "Invalid":
         return cls([Problem(path, message)])
+
+
+class Unreadable(Invalid):
+    """A stored change of a kind or a schema that this release does not know: a newer one may."""
 
 
 class Busy(FlagsiteError):

@@ -21,7 +21,7 @@ from audit.facts import Actor, Effect
 from flagengine import Problem
 from flags import access
 from flags.access import Action, Rights
-from flags.errors import Invalid, NotFound, StaleChange
+from flags.errors import Invalid, NotFound, StaleChange, Unreadable
 from flags.models import Environment, Flag, FlagConfiguration, Policy, Project, Segment, User
 
 __all__ = ["ALL_ENVIRONMENTS", "UNSET", "Change", "Effect", "Scope", "UnsetType", "change"]
@@ -109,8 +109,8 @@ def change(kind: str) -> Callable[[C], C]:
 def from_json(stored: object) -> Change:
     """The change that `as_json` stored, in this release or an earlier one.
 
-    Raises Invalid for anything else, an unknown kind included: a worker of an older release puts
-    such a change back rather than guess.
+    Raises Invalid for anything else, and Unreadable for an unknown kind: a worker of an older
+    release puts such a change back rather than guess.
     """
     if not isinstance(stored, dict):
         raise Invalid.at("", f"expected a change as an object, got {type(stored).__name__}")
@@ -118,9 +118,9 @@ def from_json(stored: object) -> Change:
     kind, schema = fields.pop("kind", None), fields.pop("schema", None)
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise Invalid.at("kind", f"expected a registered kind of change, got {kind!r}")
+        raise Unreadable.at("kind", f"expected a registered kind of change, got {kind!r}")
     if type(schema) is not int or not 1 <= schema <= cls.schema:
-        raise Invalid.at("schema", f"expected at most {cls.schema} for {kind}, got {schema!r}")
+        raise Unreadable.at("schema", f"expected at most {cls.schema} for {kind}, got {schema!r}")
     try:
         if schema < cls.schema:
             fields = cls.upcast(schema, fields)

@@ -10,6 +10,7 @@ from audit.models import Event
 from flags.changes.locks import lock_all_of
 from flags.changes.requests import SettleRequest
 from flags.changes.submit import submit
+from flags.changes.sweeping import each
 from flags.errors import Busy, FlagsiteError
 from flags.models import REVIEWED, Environment, Project, Request
 
@@ -30,18 +31,23 @@ def look_again(event: Event) -> None:
     concerned = _concerned(subjects)
     if project is None or concerned is None:
         return
-    requests = list(Request.objects.filter(concerned, project=project, state__in=REVIEWED))
+    rows = Request.objects.filter(concerned, project=project, state__in=REVIEWED)
+    requests = list(rows.select_related("project"))
     if requests:
         # All of them are settled in the one transaction in which the event is handed over.
         lock_all_of(project)
-    for request in requests:
-        try:
-            submit(SettleRequest(project=project.key, request=request.number), actor=DRIFT)
-        except Busy:
-            raise
-        except FlagsiteError:
-            # It cannot be done as things are; its page says why, and so does applying it.
-            continue
+    each("drift", requests, _settle, passing_on=(Busy,))
+
+
+def _settle(request: Request) -> int:
+    try:
+        settling = SettleRequest(project=request.project.key, request=request.number)
+        return int(submit(settling, actor=DRIFT).changed)
+    except Busy:
+        raise
+    except FlagsiteError:
+        # It cannot be done as things are; its page says why, and so does applying it.
+        return 0
 
 
 def _concerned(subjects: set[str]) -> Q | None:

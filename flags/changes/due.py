@@ -10,16 +10,15 @@ from typing import Any
 
 from django.db.models import Q
 
-from audit.facts import Actor
 from flags import approval
 from flags.changes.requests import ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.submit import submit
+from flags.changes.sweeping import CLOCK, each
 from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
 from flags.models import OPEN, Request, State
 
 logger = logging.getLogger(__name__)
 
-CLOCK = Actor.system("schedule")
 # A scheduled request is looked at again this long before, so that drift is told while there is time.
 LOOK_AGAIN = (timedelta(hours=24), timedelta(hours=1))
 
@@ -34,11 +33,7 @@ def _apply_due(now: datetime) -> int:
         Q(apply_at__lte=now) | Q(apply_at=None, is_armed=True),
         state__in=[State.APPROVED, State.SCHEDULED],
     ).select_related("project")
-    return sum(
-        _apply(request, now)
-        for request in due.order_by("apply_at", "number")
-        if not _is_closed(request, now)
-    )
+    return each("requests due", due.order_by("apply_at", "number"), lambda row: _apply(row, now))
 
 
 def _is_closed(request: Request, now: datetime) -> bool:
@@ -49,6 +44,8 @@ def _is_closed(request: Request, now: datetime) -> bool:
 
 
 def _apply(request: Request, now: datetime) -> int:
+    if _is_closed(request, now):
+        return 0
     named: dict[str, Any] = {"project": request.project.key, "request": request.number}
     try:
         submit(ApplyRequest(**named), actor=CLOCK, reason=request.reason, now=now)
@@ -68,9 +65,10 @@ def _look_again(now: datetime, since: datetime) -> int:
     for before in LOOK_AGAIN:
         near |= Q(apply_at__gt=since + before, apply_at__lte=now + before)
     scheduled = Request.objects.filter(near, state__in=[State.APPROVED, State.SCHEDULED])
-    return sum(
-        _submit(SettleRequest(project=request.project.key, request=request.number), now)
-        for request in scheduled.select_related("project")
+    return each(
+        "requests near",
+        scheduled.select_related("project"),
+        lambda row: _submit(SettleRequest(project=row.project.key, request=row.number), now),
     )
 
 
@@ -78,17 +76,18 @@ def _expire(now: datetime) -> int:
     waiting = Request.objects.filter(
         expires_at__lte=now, state__in=[state for state in OPEN if state is not State.DRAFT]
     ).select_related("project")
-    return sum(
-        _submit(
+    return each(
+        "requests expiring",
+        waiting,
+        lambda row: _submit(
             CloseRequest(
-                project=request.project.key,
-                request=request.number,
+                project=row.project.key,
+                request=row.number,
                 state="expired",
-                why=f"nobody completed it by {request.expires_at:%Y-%m-%d %H:%M} UTC",
+                why=f"nobody completed it by {row.expires_at:%Y-%m-%d %H:%M} UTC",
             ),
             now,
-        )
-        for request in waiting
+        ),
     )
 
 

@@ -2,20 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from audit.facts import Actor
 from flags.changes.keys import WarnOfExpiry
 from flags.changes.submit import submit
+from flags.changes.sweeping import CLOCK, each
 from flags.errors import Busy
 from flags.models import ApiToken
-
-CLOCK = Actor.system("schedule")
 
 
 def warn_of_expiry(*, now: datetime) -> int:
     """Announce the tokens that end soon and were not announced yet; how many."""
     horizon = now + timedelta(days=max(ApiToken.TOLD_DAYS_BEFORE))
     near = ApiToken.objects.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=horizon)
-    return sum(_warn(token, now) for token in near.order_by("expires_at"))
+    return each("tokens", near.order_by("expires_at"), lambda token: _warn(token, now))
 
 
 def _warn(token: ApiToken, now: datetime) -> int:

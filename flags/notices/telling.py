@@ -15,6 +15,7 @@ from audit.models import Event
 from flags import approval
 from flags.access import people_with
 from flags.changes.outlook import standing
+from flags.changes.sweeping import each
 from flags.differences.wording import instant_in_words
 from flags.errors import Busy, FlagsiteError
 from flags.live.hints import send_hint
@@ -138,35 +139,39 @@ def tell_what_expires(now: datetime) -> int:
     near = Request.objects.filter(
         state__in=REVIEWED, expires_at__gt=now, expires_at__lte=now + EXPIRES_SOON
     ).select_related("project", "author")
-    for request in near:
-        key = f"expires:{request.pk}:{request.expires_at:%Y-%m-%dT%H:%M}"
-        if Notice.objects.filter(request=request, key=key).exists():
-            continue
+    return each("requests expiring soon", near, lambda request: _tell_of_expiry(request, now))
+
+
+def _tell_of_expiry(request: Request, now: datetime) -> int:
+    key = f"expires:{request.pk}:{request.expires_at:%Y-%m-%dT%H:%M}"
+    if not Notice.objects.filter(request=request, key=key).exists():
         people = {*_owners(request), *_asked(request)}
         told = Told("expires_soon", people, request=request)
         _write(request.project, _notices(told, request.project, key=key, at=now, by="", but=None))
-    return len(near)
+    return 1
 
 
 def tell_what_ends(now: datetime) -> int:
     """Tell whose leases end within the hour, but for those that were granted for no longer."""
-    near = [
-        lease
-        for lease in Lease.objects.filter(
-            state=LeaseState.RUNNING, ends_at__gt=now, ends_at__lte=now + ENDS_SOON
-        ).select_related("project", "granted_by", "request")
-        if lease.ends_at - lease.granted_at > ENDS_SOON
-    ]
-    for lease in near:
-        key = f"lease-ends:{lease.pk}:{lease.ends_at:%Y-%m-%dT%H:%M}"
-        if Notice.objects.filter(project=lease.project, key=key).exists():
-            continue
+    near = Lease.objects.filter(
+        state=LeaseState.RUNNING, ends_at__gt=now, ends_at__lte=now + ENDS_SOON
+    ).select_related("project", "granted_by", "request")
+    return each("leases ending soon", near, lambda lease: _tell_of_end(lease, now))
+
+
+def _tell_of_end(lease: Lease, now: datetime) -> int:
+    key = f"lease-ends:{lease.pk}:{lease.ends_at:%Y-%m-%dT%H:%M}"
+    was_granted_for_longer = lease.ends_at - lease.granted_at > ENDS_SOON
+    if (
+        was_granted_for_longer
+        and not Notice.objects.filter(project=lease.project, key=key).exists()
+    ):
         people = _owners(lease.request) if lease.request else set()
         people |= {lease.granted_by} if lease.granted_by else set()
         words = f"Lease #{lease.number} of {', '.join(subjects_of(lease))} ends at {lease.ends_at:%H:%M} UTC"
         told = Told("lease_ends_soon", people, words)
         _write(lease.project, _notices(told, lease.project, key=key, at=now, by="", but=None))
-    return len(near)
+    return int(was_granted_for_longer)
 
 
 def mentioned_in(text: str, project: Project) -> list[User]:

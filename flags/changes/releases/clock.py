@@ -10,18 +10,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from audit.facts import Actor
 from flags import approval
 from flags.changes.base import Change
 from flags.changes.releases.leases import EndLease, HoldLease
 from flags.changes.releases.ramps import AdvanceRamp, HoldRamp
 from flags.changes.submit import submit
-from flags.errors import ApprovalNeeded, Busy, FlagsiteError, WrongState
+from flags.changes.sweeping import CLOCK, each
+from flags.errors import ApprovalNeeded, Busy, FlagsiteError, Unreadable, WrongState
 from flags.models import Environment, Lease, LeaseState, Ramp
 
 logger = logging.getLogger(__name__)
-
-CLOCK = Actor.system("schedule")
 
 
 def sweep(*, now: datetime) -> int:
@@ -31,23 +29,26 @@ def sweep(*, now: datetime) -> int:
 
 def _advance_ramps(now: datetime) -> int:
     due = Ramp.objects.filter(closed_at=None, next_due_at__lte=now)
-    touched = 0
-    for ramp in due.select_related("project", "environment").order_by("next_due_at", "number"):
-        # The step itself looks again, under the locks; this spares them for as long as a freeze is.
-        if _is_closed(ramp.environment, now):
-            continue
-        named: dict[str, Any] = {"project": ramp.project.key, "ramp": ramp.number}
-        touched += _done(AdvanceRamp(**named), or_else=HoldRamp, named=named, now=now)
-    return touched
+    rows = due.select_related("project", "environment").order_by("next_due_at", "number")
+    return each("ramps", rows, lambda ramp: _advance(ramp, now))
+
+
+def _advance(ramp: Ramp, now: datetime) -> int:
+    # The step itself looks again, under the locks; this spares them for as long as a freeze is.
+    if _is_closed(ramp.environment, now):
+        return 0
+    named: dict[str, Any] = {"project": ramp.project.key, "ramp": ramp.number}
+    return _done(AdvanceRamp(**named), or_else=HoldRamp, named=named, now=now)
 
 
 def _end_leases(now: datetime) -> int:
     due = Lease.objects.filter(state=LeaseState.RUNNING, ends_at__lte=now).select_related("project")
-    touched = 0
-    for lease in due.order_by("ends_at", "number"):
-        named: dict[str, Any] = {"project": lease.project.key, "lease": lease.number}
-        touched += _done(EndLease(**named), or_else=HoldLease, named=named, now=now)
-    return touched
+    return each("leases", due.order_by("ends_at", "number"), lambda lease: _end(lease, now))
+
+
+def _end(lease: Lease, now: datetime) -> int:
+    named: dict[str, Any] = {"project": lease.project.key, "lease": lease.number}
+    return _done(EndLease(**named), or_else=HoldLease, named=named, now=now)
 
 
 def _is_closed(environment: Environment, now: datetime) -> bool:
@@ -68,6 +69,9 @@ def _done(
         # Somebody is saving, or another clock was first: the next sweep looks again.
         logger.info("release.waits named=%s why=%s", dict(named), type(error).__name__)
         return 0
+    except Unreadable:
+        # A worker of the release that wrote it will know what to do: nothing is decided here.
+        raise
     except ApprovalNeeded as error:
         where = ", ".join(error.environments)
         return _hold(
