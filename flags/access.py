@@ -85,6 +85,11 @@ class Rights:
         return self.is_unlimited or (held is not None and held.rank >= role.rank)
 
     @property
+    def has_left(self) -> bool:
+        """Whether the account is no part of the project any more: no member, or not active."""
+        return not self.is_active or (self.role is None and not self.is_unlimited)
+
+    @property
     def only_proposes(self) -> bool:
         """Whether it speaks by a token that may ask for changes and apply none."""
         scopes = self.actor.scopes

@@ -73,9 +73,11 @@ def _look_again(now: datetime, since: datetime) -> int:
 
 
 def _expire(now: datetime) -> int:
-    waiting = Request.objects.filter(
-        expires_at__lte=now, state__in=[state for state in OPEN if state is not State.DRAFT]
-    ).select_related("project")
+    # One that is scheduled waits for its instant alone, which may be further away.
+    states = [state for state in OPEN if state not in (State.DRAFT, State.SCHEDULED)]
+    waiting = Request.objects.filter(expires_at__lte=now, state__in=states).select_related(
+        "project"
+    )
     return each(
         "requests expiring",
         waiting,

@@ -155,7 +155,7 @@ def refuse_above_own(
         if len(roles) > 1 and above:
             raise Denied(
                 f"{username} would be made or be no longer {above[0].value} in {environment.key}, "
-                f"where {scope.actor.name} is {own.value if own else 'nobody'}: "
+                f"where {scope.rights.actor.name} is {own.value if own else 'nobody'}: "
                 "nobody decides about a role above their own"
             )
 

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from flags import sessions
-from flags.access import Action
+from flags import access, sessions
+from flags.access import Action, Rights
 from flags.changes import rights
 from flags.changes.base import Change, Effect, Scope, change
 from flags.changes.releases.leases import GrantLease
@@ -15,8 +15,10 @@ from flags.changes.requests.standing import (
     close,
     settle_state,
     standing_of,
+    wait_anew,
 )
-from flags.errors import ApprovalNeeded, Conflicting, Invalid, WrongState
+from flags.changes.sweeping import CLOCK
+from flags.errors import ApprovalNeeded, Conflicting, Denied, Invalid, WrongState
 from flags.models import OPEN, REVIEWED, Request, State
 
 
@@ -61,7 +63,8 @@ class ApplyRequest(OnRequest, frozen=True, kw_only=True):
         scope.request = str(request.number)
         if self.lasts_seconds is not None:
             changes = [self._lease(request)]
-        effects = [effect for inner in changes for effect in rights.performed(scope, inner)]
+        held = _held_by_who_set_it_going(scope, request)
+        effects = [effect for inner in changes for effect in _performed(scope, inner, held)]
         request.bypass_reason, request.applied_by = self.bypass_reason, scope.account()
         request.asked = asked_of(request, standing)
         scope.save(request, "bypass_reason", "applied_by", "asked")
@@ -109,7 +112,31 @@ class CloseRequest(OnRequest, frozen=True, kw_only=True):
         else:
             request.state, request.outcome = State.FAILED, self.why
             scope.save(request, "state", "outcome")
+            wait_anew(scope, request)
         return [effect_on(self.kind, before, request)]
+
+
+def _held_by_who_set_it_going(scope: Scope, request: Request) -> Rights | None:
+    """What they may do now, when the clock acts for them; None for who acts in person.
+
+    Asked before anything is done: a request must not give the rights that it takes.
+    """
+    going = request.armed_by or request.author
+    if scope.actor != CLOCK or going is None:
+        return None
+    return access.rights(going.as_actor(), scope.project)
+
+
+def _performed(scope: Scope, change: Change, held: Rights | None) -> list[Effect]:
+    if held is None:
+        return rights.performed(scope, change)
+    try:
+        return rights.performed_for(scope, change, held=held)
+    except Denied as error:
+        raise Denied(
+            f"{change.kind}: {held.actor.name}, who set it going, may not do it any more: {error}; "
+            "somebody who may can apply it"
+        ) from error
 
 
 def _require_bypass(scope: Scope, standing: Standing) -> None:

@@ -8,7 +8,7 @@ from flags.changes import rights
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope, from_json
 from flags.changes.rehearsal import as_seen, on_stage, rehearse
 from flags.errors import Invalid
-from flags.models import Request
+from flags.models import Request, User
 
 
 def stored(rows: Sequence[dict[str, Any]]) -> list[Change]:
@@ -86,3 +86,9 @@ def require_what_it_does(scope: Scope, request: Request) -> None:
 def happens_by_itself(request: Request) -> bool:
     """Whether the clock applies it: then asking for it, or touching it, is letting it happen."""
     return request.is_armed or request.apply_at is not None
+
+
+def set_going(request: Request, by: User | None) -> None:
+    """Whoever makes of a request that the clock applies what it is answers for it from now on."""
+    if happens_by_itself(request):
+        request.armed_by = by

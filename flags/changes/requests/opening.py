@@ -14,6 +14,7 @@ from flags.changes.requests.kept import (
     happens_by_itself,
     require_what_it_does,
     require_what_they_need,
+    set_going,
     stored,
     subject_of,
     take_in,
@@ -52,9 +53,9 @@ class OpenRequest(Change, frozen=True, kw_only=True):
             author=scope.account(),
             is_armed=self.armed,
             apply_at=_to_come(self.apply_at, scope),
-            armed_by=scope.account() if self.armed or self.apply_at else None,
             created_at=scope.now,
         )
+        set_going(request, scope.account())
         take_in(scope, request, stored(self.changes))
         request.title = self.title or titled(request.seen, request.changes)
         scope.create(request)
@@ -156,6 +157,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             asking = not happens_by_itself(request)
             require_what_they_need(scope, stored(request.changes), asking=asking)
             take_in(scope, request, stored(self.changes))
+            set_going(request, editor)
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
         request.revision += 1
@@ -164,7 +166,8 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             "environments", "revision",
         )  # fmt: skip
         if request.state != State.DRAFT:
-            settle_state(scope, request)
+            anew = any(one is not UNSET for one in (self.changes, self.armed, self.apply_at))
+            settle_state(scope, request, set_going_anew=anew)
         return [effect_on(self.kind, before, request)]
 
 
@@ -191,12 +194,13 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
         others = [row for row in request.seen if row["subject"] != self.subject]
         require_what_they_need(scope, changes, asking=not happens_by_itself(request))
         take_in(scope, request, left, seen_before=others)
+        set_going(request, editor)
         if editor is not None and editor != request.author:
             request.contributors.add(editor)
         request.revision += 1
-        scope.save(request, "changes", "seen", "environments", "revision")
+        scope.save(request, "changes", "seen", "environments", "revision", "armed_by")
         if request.state != State.DRAFT:
-            settle_state(scope, request)
+            settle_state(scope, request, set_going_anew=True)
         return [effect_on(self.kind, before, request, subject=self.subject, choice=self.choice)]
 
     def _without(self, changes: Sequence[Change]) -> list[Change]:
@@ -248,7 +252,8 @@ class SubmitRequest(OnRequest, frozen=True, kw_only=True):
             request.title = self.title.strip()
         if request.state == State.DRAFT and scope.reason:
             request.reason = scope.reason
-        scope.save(request, "title", "reason")
+        set_going(request, scope.account())
+        scope.save(request, "title", "reason", "armed_by")
         self._answer_who_wanted_changes(scope, request)
         ask_for_review(scope, request)
         return [effect_on(self.kind, before, request)]

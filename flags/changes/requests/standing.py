@@ -102,8 +102,14 @@ def _no_longer_made(
     ]
 
 
-def settle_state(scope: Scope, request: Request) -> Standing:
-    """Derive the state from the verdicts in force and what they are bound to."""
+def settle_state(scope: Scope, request: Request, *, set_going_anew: bool = False) -> Standing:
+    """Derive the state from the verdicts in force and what they are bound to.
+
+    Who sets a request going anew does so under the policies of now: what others asked before is
+    theirs to answer for.
+    """
+    if set_going_anew:
+        request.asked = {}
     standing = standing_of(scope, request)
     request.behaviour = standing.behaviour
     request.asked = asked_of(request, standing)
@@ -117,6 +123,8 @@ def settle_state(scope: Scope, request: Request) -> Standing:
         reasons = "; ".join(row.reason for row in current if row.verdict == "rejected")
         close(scope, request, State.REJECTED, reasons)
         return standing
+    request.outcome = "; ".join(str(row) for row in standing.moved)
+    was_scheduled = request.state == State.SCHEDULED
     if any(verdict.verdict == "changes_requested" for verdict in current):
         request.state = State.CHANGES_REQUESTED
     elif standing.moved:
@@ -125,7 +133,8 @@ def settle_state(scope: Scope, request: Request) -> Standing:
         request.state = State.IN_REVIEW
     else:
         request.state = State.SCHEDULED if request.apply_at else State.APPROVED
-    request.outcome = "; ".join(str(row) for row in standing.moved)
+    if was_scheduled and request.state != State.SCHEDULED:
+        wait_anew(scope, request)
     scope.save(request, "state", "outcome")
     return standing
 
@@ -139,6 +148,14 @@ def asked_of(request: Request, standing: Standing) -> dict[str, Any]:
     }
 
 
+def wait_anew(scope: Scope, request: Request) -> None:
+    """Let a request that waited for its instant wait for people again, as long as it may."""
+    if request.submitted_at is not None and request.expires_at is not None:
+        given = request.expires_at - request.submitted_at
+        request.submitted_at, request.expires_at = scope.now, scope.now + given
+        scope.save(request, "submitted_at", "expires_at")
+
+
 def ask_for_review(scope: Scope, request: Request) -> None:
     """Let its time begin, as the most impatient of its policies has it, and see where it stands."""
     demands = standing_of(scope, request).demands
@@ -146,7 +163,7 @@ def ask_for_review(scope: Scope, request: Request) -> None:
     request.submitted_at = scope.now
     request.expires_at = scope.now + timedelta(days=days)
     scope.save(request, "submitted_at", "expires_at")
-    settle_state(scope, request)
+    settle_state(scope, request, set_going_anew=True)
 
 
 def close(scope: Scope, request: Request, state: State, outcome: str) -> None:

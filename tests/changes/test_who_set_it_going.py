@@ -1,0 +1,236 @@
+"""What the clock applies is judged by who set it going, as they may act when it happens."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from flags.changes import (
+    ApplyRequest,
+    ConfigureFlag,
+    EditEnvironment,
+    EditRequest,
+    EditUser,
+    OpenRequest,
+    RemoveMember,
+    ReviewRequest,
+    SetMember,
+    SetPolicy,
+    SetTeam,
+    SubmitRequest,
+    SwitchFlag,
+    due,
+    submit,
+)
+from flags.models import Environment, FlagConfiguration, Membership, Request
+from tests.cast import OPERATOR
+
+pytestmark = pytest.mark.django_db
+
+SHOP: dict[str, Any] = {"project": "shop"}
+STAGING: dict[str, Any] = {**SHOP, "environment": "staging"}
+PRODUCTION: dict[str, Any] = {**SHOP, "environment": "production"}
+SWITCH = SwitchFlag(**STAGING, flag="new-checkout", on=True)
+GUARDED_SWITCH = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
+PROMOTION = SetMember(**SHOP, username="viewer", role="admin")
+TEAM = SetTeam(**SHOP, key="sre", members=["viewer"])
+RENAMED = EditEnvironment(**STAGING, name="Stage")
+BEGIN = timezone.now()
+LATER = BEGIN + timedelta(days=20)
+DEMOTED = SetMember(**SHOP, username="admin", role="viewer")
+REMOVED = RemoveMember(**SHOP, username="admin")
+DEACTIVATED = EditUser(username="admin", is_active=False)
+
+
+@pytest.fixture
+def shop(project, a_flag):
+    a_flag("new-checkout")
+    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
+
+
+def scheduled(actor, *changes):
+    rows = [change.as_json() for change in changes]
+    submit(OpenRequest(**SHOP, changes=rows, apply_at=LATER), actor=actor, now=BEGIN)
+    return request()
+
+
+def request():
+    return Request.objects.get(number=1)
+
+
+def sweep(after=timedelta()):
+    return due.sweep(now=LATER + after, since=LATER)
+
+
+def is_on(environment="staging"):
+    return FlagConfiguration.objects.get(environment__key=environment).enabled
+
+
+def unguard():
+    Environment.objects.filter(key="production").update(requires_approval=False)
+
+
+def role_of(username):
+    return Membership.objects.get(user__username=username).role
+
+
+@pytest.mark.parametrize("gone", [DEMOTED, REMOVED, DEACTIVATED], ids=["demoted", "removed", "deactivated"])  # fmt: skip
+@pytest.mark.parametrize("change", [PROMOTION, TEAM, RENAMED, SetPolicy(**STAGING, approvals=2)])
+def test_nobody_administers_by_the_clock_who_may_no_more(shop, admin, change, gone):
+    scheduled(admin, SWITCH, change)
+    submit(gone, actor=OPERATOR)
+
+    assert sweep(timedelta(days=2)) == 1
+
+    assert request().state == "failed"
+    assert "admin, who set it going, may not do it any more" in request().outcome
+    assert (role_of("viewer"), is_on()) == ("viewer", False)
+    assert sweep(timedelta(days=3)) == 0
+
+
+def test_what_failed_so_is_applied_by_somebody_who_may(shop, admin, editor, owner):
+    scheduled(admin, PROMOTION)
+    submit(DEMOTED, actor=OPERATOR)
+    sweep()
+
+    submit(ApplyRequest(**SHOP, request=1), actor=owner, now=LATER)
+
+    assert (request().state, role_of("viewer")) == ("applied", "admin")
+
+
+def test_who_asks_again_sets_it_going_anew(shop, admin, owner):
+    scheduled(admin, PROMOTION)
+    submit(DEMOTED, actor=OPERATOR)
+    sweep()
+
+    submit(SubmitRequest(**SHOP, request=1), actor=owner, now=LATER)
+
+    assert sweep() == 1
+    assert role_of("viewer") == "admin"
+
+
+def test_nobody_decides_by_the_clock_about_a_role_above_their_own(shop, admin):
+    scheduled(admin, PROMOTION)
+    lower = SetMember(**SHOP, username="admin", role="admin", environments={"staging": "editor"})
+    submit(lower, actor=OPERATOR)
+
+    sweep()
+
+    assert request().state == "failed"
+    assert "where admin is editor" in request().outcome
+    assert role_of("viewer") == "viewer"
+
+
+def test_a_request_does_not_give_the_rights_that_it_takes(shop, admin):
+    submit(SetMember(**SHOP, username="reviewer", role="admin"), actor=OPERATOR)
+    scheduled(admin, SetMember(**SHOP, username="admin", role="admin"), PROMOTION, SWITCH)
+    submit(DEMOTED, actor=OPERATOR)
+
+    sweep()
+
+    assert (role_of("admin"), role_of("viewer")) == ("viewer", "viewer")
+
+
+@pytest.mark.parametrize("gone", [REMOVED, DEACTIVATED], ids=["removed", "deactivated"])
+def test_a_plain_edit_goes_through_whose_author_has_left(shop, admin, gone):
+    scheduled(admin, SWITCH)
+    submit(gone, actor=OPERATOR)
+
+    assert sweep() == 1
+
+    assert is_on()
+
+
+def test_a_plain_edit_of_who_may_only_look_by_now_fails(shop, admin):
+    scheduled(admin, SWITCH)
+    submit(DEMOTED, actor=OPERATOR)
+
+    sweep()
+
+    assert (request().state, is_on()) == ("failed", False)
+
+
+@pytest.mark.parametrize("gone", [DEMOTED, REMOVED, DEACTIVATED], ids=["demoted", "removed", "deactivated"])  # fmt: skip
+def test_what_was_approved_is_in_nobodys_hand_but_the_reviewers(shop, admin, reviewer, gone):
+    stricter = SetPolicy(**PRODUCTION, approvals=2)
+    scheduled(admin, GUARDED_SWITCH, stricter)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer, now=BEGIN)
+    submit(gone, actor=OPERATOR)
+
+    assert sweep() == 1
+
+    policy = Environment.objects.get(key="production").policy
+    assert (is_on("production"), policy.approvals) == (True, 2)
+
+
+def test_an_approval_covers_nothing_that_no_policy_asked_about(shop, admin, owner):
+    scheduled(admin, GUARDED_SWITCH, PROMOTION)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=owner, now=BEGIN)
+    submit(DEMOTED, actor=OPERATOR)
+
+    sweep()
+
+    assert (request().state, is_on("production")) == ("failed", False)
+    assert role_of("viewer") == "viewer"
+
+
+def test_who_changes_it_last_answers_for_it(shop, admin, owner):
+    submit(SetMember(**SHOP, username="reviewer", role="admin"), actor=OPERATOR)
+    scheduled(owner, SWITCH)
+    more = EditRequest(**SHOP, request=1, changes=[SWITCH.as_json(), PROMOTION.as_json()])
+    submit(more, actor=admin, now=BEGIN)
+    submit(DEMOTED, actor=OPERATOR)
+
+    sweep()
+
+    assert (request().state, role_of("viewer")) == ("failed", "viewer")
+
+
+def test_disabling_a_policy_lets_nothing_through_that_nobody_approved(shop, editor, admin):
+    scheduled(editor, GUARDED_SWITCH)
+    assert request().state == "in_review"
+    unguard()
+
+    # Told early, and once more at the instant; a sweep that comes late does not forget.
+    due.sweep(now=LATER - timedelta(hours=1), since=BEGIN)
+    assert sweep(timedelta(days=1)) == 0
+
+    assert (request().state, is_on("production")) == ("in_review", False)
+    submit(ApplyRequest(**SHOP, request=1), actor=editor, now=LATER)
+    assert is_on("production")
+
+
+def test_who_sets_it_going_anew_where_nobody_asks_lets_it_happen(shop, editor):
+    scheduled(editor, GUARDED_SWITCH)
+    unguard()
+
+    submit(EditRequest(**SHOP, request=1, armed=True), actor=editor, now=BEGIN)
+
+    assert request().state == "scheduled"
+    assert sweep() == 1
+    assert is_on("production")
+
+
+def test_what_moved_after_the_approval_and_the_end_of_the_policy_waits(shop, editor, reviewer):
+    scheduled(editor, GUARDED_SWITCH)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer, now=BEGIN)
+    unguard()
+    moved = ConfigureFlag(**PRODUCTION, flag="new-checkout", fallthrough={"variation": "off"})
+    submit(moved, actor=OPERATOR, now=BEGIN)
+
+    sweep()
+
+    assert (request().state, is_on("production")) == ("in_review", False)
+
+
+def test_what_is_scheduled_further_away_than_requests_wait_is_done_then(shop, editor):
+    rows = [SWITCH.as_json()]
+    at = BEGIN + timedelta(days=90)
+    submit(OpenRequest(**SHOP, changes=rows, apply_at=at), actor=editor, now=BEGIN)
+
+    due.sweep(now=BEGIN + timedelta(days=60), since=BEGIN)
+    assert request().state == "scheduled"
+
+    due.sweep(now=at, since=BEGIN)
+    assert is_on()
