@@ -27,6 +27,9 @@ class Moved:
     was: Any
     theirs: Any
     yours: Any
+    # Whether a change that is made as a whole or not at all alters it, such as the start of a ramp:
+    # there are no pieces of it that could be left to them.
+    is_whole: bool = False
 
     def __str__(self) -> str:
         where = f" in {self.environment}" if self.environment else ""

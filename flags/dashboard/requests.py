@@ -486,7 +486,8 @@ def _conflicts(stands: Standing | None) -> list[dict[str, Any]]:
             "subject": subject,
             "name": subject.partition(":")[2],
             "overlaps": (overlaps := overlaps_in(rows)),
-            "merges": not overlaps,
+            "is_whole": (is_whole := any(row.is_whole for row in rows)),
+            "merges": not overlaps and not is_whole,
             "member_names": [row.member.replace("_", " ") for row in rows],
             "members": [
                 {

@@ -14,16 +14,19 @@ from flags.changes import (
     DraftChanges,
     EditEnvironment,
     EditFlag,
+    GrantLease,
     OpenRequest,
     RebaseRequest,
     ReviewRequest,
+    SetMember,
     SettleRequest,
+    StartRamp,
     SubmitRequest,
     SwitchFlag,
     submit,
 )
 from flags.errors import Conflicting, Denied, Invalid, NotFound, StaleChange, WrongState
-from flags.models import FlagConfiguration, Request
+from flags.models import Environment, FlagConfiguration, Request
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -344,3 +347,100 @@ def test_a_draft_may_hold_what_touches_other_environments(guarded, editor):
     draft = drafted(editor, SwitchFlag(**PRODUCTION, flag="search", on=True))
 
     assert len(draft.changes) == 3
+
+
+# What holds others, and what is made as a whole
+
+OURS = ConfigureFlag(**PRODUCTION, flag="checkout", rules=[FIRST, SECOND, MINE])
+SEARCH = ConfigureFlag(**PRODUCTION, flag="search", fallthrough={"variation": "off"})
+RAMP = StartRamp(**PRODUCTION, flag="checkout", variation="on", base="off")
+
+
+def lent(*changes) -> GrantLease:
+    return GrantLease(**SHOP, changes=[row.as_json() for row in changes], seconds=3_600)
+
+
+def theirs(change) -> None:
+    """Made by somebody else while production asks for nothing."""
+    Environment.objects.filter(key="production").update(requires_approval=False)
+    submit(change, actor=OPERATOR)
+    Environment.objects.filter(key="production").update(requires_approval=True)
+
+
+def settle(choice, actor, subject="flag:checkout"):
+    submit(RebaseRequest(**SHOP, request=1, subject=subject, choice=choice), actor=actor)
+    return Request.objects.get(number=1)
+
+
+def kinds_in(request):
+    return [
+        [part["kind"], part.get("flag"), len(part.get("rules") or [])]
+        for row in request.changes
+        for part in row.get("changes", [row])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "choice", "is_there"),
+    [
+        ([FIRST, SECOND, THEIRS], "merge", ["first", "second", "theirs", "mine"]),
+        ([FIRST, SECOND, THEIRS], "mine", ["first", "second", "mine"]),
+        ([FIRST, SECOND, {**MINE, "name": "other"}], "theirs", None),
+        ([FIRST, SECOND, THEIRS], "drop", None),
+    ],
+)
+def test_what_a_lease_holds_is_settled_as_it_would_be_without(
+    guarded, editor, reviewer, rows, choice, is_there
+):
+    asked(editor, lent(OURS, SEARCH))
+    theirs(rules(*rows))
+
+    request = settle(choice, editor)
+
+    assert request.state == "in_review"
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer)
+    submit(ApplyRequest(**SHOP, request=1), actor=editor)
+    checkout, search = FlagConfiguration.objects.filter(environment__key="production").order_by(
+        "flag__key"
+    )
+    assert [row["id"] for row in checkout.rules] == (is_there or [row["id"] for row in rows])
+    assert search.fallthrough == {"variation": "off"}
+    assert ("checkout" in [flag for _, flag, _ in kinds_in(request)]) == (is_there is not None)
+
+
+def test_a_lease_of_nothing_more_is_left_out_and_the_rest_stays(guarded, editor):
+    asked(editor, lent(OURS), SEARCH)
+    theirs(rules(FIRST, SECOND, {**MINE, "name": "other"}))
+
+    assert kinds_in(settle("theirs", editor)) == [["flag.configured", "search", 0]]
+
+
+def test_a_lease_of_nothing_else_is_not_dropped_but_withdrawn(guarded, editor):
+    asked(editor, lent(OURS))
+
+    with pytest.raises(Invalid, match="withdraw it"):
+        settle("drop", editor)
+
+
+@pytest.mark.parametrize("choice", ["theirs", "merge"])
+@pytest.mark.parametrize("change", [RAMP, ArchiveFlag(**SHOP, flag="checkout")], ids=["ramp", "archived"])  # fmt: skip
+def test_of_what_is_made_as_a_whole_nothing_is_left_to_them(guarded, editor, change, choice):
+    asked(editor, change, SEARCH)
+    by = {"split": {"by": "plan", "salt": "s", "shares": [["on", 500], ["off", 99_500]]}}
+    theirs(ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough=by))
+    before = Request.objects.get(number=1).changes
+
+    with pytest.raises(Conflicting, match="choose yours, or leave it out"):
+        settle(choice, editor)
+
+    assert Request.objects.get(number=1).changes == before
+    assert settle("mine", editor).state == "in_review"
+    assert kinds_in(settle("drop", editor)) == [["flag.configured", "search", 0]]
+
+
+def test_a_member_is_left_out_by_the_name_that_events_have(guarded, admin):
+    promotion = SetMember(**SHOP, username="viewer", role="editor")
+    request = asked(admin, promotion, SEARCH)
+    (subject,) = [row["subject"] for row in request.seen if row["subject"].startswith("member")]
+
+    assert kinds_in(settle("drop", admin, subject)) == [["flag.configured", "search", 0]]

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from flags import approval
 from flags.changes import rights
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope, from_json
 from flags.changes.rehearsal import as_seen, on_stage, rehearse
+from flags.changes.releases import GrantLease, StartRamp
 from flags.errors import Invalid
 from flags.models import Request, User
 
@@ -26,11 +29,36 @@ def touched_by(changes: Sequence[Change]) -> tuple[str, ...]:
     return (ALL_ENVIRONMENTS,) if ALL_ENVIRONMENTS in keys else tuple(sorted(keys))
 
 
+def parts_of(row: Change) -> list[Change]:
+    """The changes that a lease makes for a time; of every other change, itself."""
+    return [from_json(part) for part in row.changes] if isinstance(row, GrantLease) else [row]
+
+
 def subject_of(row: Change) -> str:
     """What a change is of, as events name it: `flag:checkout`."""
     noun = row.kind.partition(".")[0].removesuffix("_ids")
+    if noun == "member":
+        user = User.objects.filter(username=getattr(row, "username", "")).first()
+        return f"member:{user.pk if user else ''}"
+    if isinstance(row, StartRamp):
+        return f"flag:{row.flag}"
     named = {"policy": "environment"}.get(noun, noun)
     return f"{noun}:{getattr(row, 'key', None) or getattr(row, named, '')}"
+
+
+def without(row: Change, subject: str) -> Change | None:
+    """The change with nothing of this subject; None where nothing is left of it."""
+    left = [part for part in parts_of(row) if subject_of(part) != subject]
+    if not left:
+        return None
+    return holding(row, left)
+
+
+def holding(row: Change, parts: Sequence[Change]) -> Change:
+    """The change with these in place of its parts."""
+    if not isinstance(row, GrantLease):
+        return parts[0]
+    return structs.replace(row, changes=[part.as_json() for part in parts])
 
 
 def take_in(

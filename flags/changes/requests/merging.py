@@ -5,12 +5,14 @@ both changed the same piece, theirs stays and the piece is named.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
 
-from flags.changes.base import UNSET, Change
-from flags.changes.rehearsal import Moved
+from flags.changes.base import UNSET, Change, Effect
+from flags.changes.rehearsal import Moved, as_seen
+from flags.changes.requests.kept import parts_of
 from flags.changes.rulesets import same
 
 # What an element of each list is known by.
@@ -37,6 +39,26 @@ def brought_together(row: Change, moved: Sequence[Moved]) -> tuple[Change, list[
             )
             overlaps += both
     return structs.replace(row, **values), overlaps
+
+
+def as_a_whole(
+    performed: Sequence[tuple[Change, Sequence[Effect]]], moved: Sequence[Moved]
+) -> list[Moved]:
+    """What moved, each saying whether some change alters it without setting it piece by piece."""
+    return [
+        replace(one, is_whole=any(_alters_as_a_whole(row, done, one) for row, done in performed))
+        for one in moved
+    ]
+
+
+def _alters_as_a_whole(row: Change, done: Sequence[Effect], moved: Moved) -> bool:
+    for seen in as_seen(done):
+        if (seen["environment"], seen["subject"]) != (moved.environment, moved.subject):
+            continue
+        before, after = (seen[side] or {} for side in ("before", "after"))
+        if not _alike(before.get(moved.member, UNSET), after.get(moved.member, UNSET)):
+            return not any(_sets(part, moved) for part in parts_of(row))
+    return False
 
 
 def overlaps_in(moved: Sequence[Moved]) -> list[str]:

@@ -8,10 +8,13 @@ from django.db.models import Max
 
 from flags.access import Action
 from flags.changes.base import ALL_ENVIRONMENTS, UNSET, Change, Effect, Scope, UnsetType, change
-from flags.changes.rehearsal import as_seen, rehearse
+from flags.changes.rehearsal import Moved, as_seen, rehearse
+from flags.changes.releases import GrantLease
 from flags.changes.requests.base import OnRequest, effect_on, facts
 from flags.changes.requests.kept import (
     happens_by_itself,
+    holding,
+    parts_of,
     require_what_it_does,
     require_what_they_need,
     set_going,
@@ -19,6 +22,7 @@ from flags.changes.requests.kept import (
     subject_of,
     take_in,
     touched_by,
+    without,
 )
 from flags.changes.requests.merging import brought_together, on_top
 from flags.changes.requests.standing import ask_for_review, close, settle_state, standing_of
@@ -177,7 +181,8 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
 
     `merge` keeps both edits and is refused where both changed the same piece; `theirs` leaves such
     pieces to them and makes the request's other edits again; `mine` makes all of them over theirs;
-    `drop` leaves the subject out of the request.
+    `drop` leaves the subject out of the request. What is made as a whole, such as the start of a
+    ramp, has no pieces: there it is `mine` or `drop`.
     """
 
     needs = Action.PROPOSE
@@ -204,14 +209,10 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
         return [effect_on(self.kind, before, request, subject=self.subject, choice=self.choice)]
 
     def _without(self, changes: Sequence[Change]) -> list[Change]:
-        left = [row for row in changes if subject_of(row) != self.subject]
-        if len(left) == len(changes):
+        left = [row for whole in changes if (row := without(whole, self.subject)) is not None]
+        if left == list(changes):
             raise NotFound(f"request {self.request} changes nothing of {self.subject}")
-        if not left:
-            raise Invalid.at(
-                "subject", f"nothing would be left without {self.subject}: withdraw it"
-            )
-        return left
+        return self._some(left)
 
     def _settled(self, scope: Scope, request: Request) -> list[Change]:
         moved = [row for row in standing_of(scope, request).moved if row.subject == self.subject]
@@ -220,18 +221,45 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
         changes = stored(request.changes)
         if self.choice == "mine":
             return changes
+        named = self.subject.replace(":", " ")
+        if any(row.is_whole for row in moved):
+            raise Conflicting(
+                f"what this request does to {named} is done as a whole, so nothing of it can be "
+                "left to them; choose yours, or leave it out"
+            )
         settled, overlaps = [], []
         for row in changes:
-            if subject_of(row) == self.subject:
-                row, both = brought_together(row, moved)
-                overlaps += both
-            settled.append(row)
+            parts, both = self._brought_together(scope, row, moved)
+            overlaps += both
+            if parts:
+                settled.append(holding(row, parts))
         if self.choice == "merge" and overlaps:
             raise Conflicting(
-                f"both changed {', '.join(overlaps)} of {self.subject.replace(':', ' ')}; "
-                "choose theirs or yours"
+                f"both changed {', '.join(overlaps)} of {named}; choose theirs or yours"
             )
-        return settled
+        return self._some(settled)
+
+    def _brought_together(
+        self, scope: Scope, row: Change, moved: Sequence[Moved]
+    ) -> tuple[list[Change], list[str]]:
+        """The parts of a change with both edits, and the pieces in which both cannot be kept."""
+        parts, overlaps = [], []
+        for part in parts_of(row):
+            if subject_of(part) == self.subject:
+                part, both = brought_together(part, moved)
+                overlaps += both
+            parts.append(part)
+        if parts == parts_of(row) or not isinstance(row, GrantLease):
+            return parts, overlaps
+        # A lease of nothing is refused, so what theirs leaves nothing to do for is left out of it.
+        return [part for part, done in rehearse(scope, parts) if done], overlaps
+
+    def _some(self, changes: list[Change]) -> list[Change]:
+        if not changes:
+            raise Invalid.at(
+                "subject", f"nothing would be left without {self.subject}: withdraw it"
+            )
+        return changes
 
 
 @change("request.submitted")

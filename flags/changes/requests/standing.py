@@ -11,6 +11,7 @@ from flags.approval import Demand, Missing
 from flags.changes.base import Change, Effect, Scope
 from flags.changes.rehearsal import Moved, moved, on_stage
 from flags.changes.requests.kept import stored
+from flags.changes.requests.merging import as_a_whole
 from flags.models import Policy, Request, State, User, Verdict
 
 
@@ -62,6 +63,7 @@ def foreseen(
         effects = [effect for _, done in performed for effect in done]
         # Asked of the rows as they would be, as the gate asks it: a flag may have its tags from here.
         demands = approval.demands(scope.guards, scope.environments, effects)
+    in_conflict = as_a_whole(performed, moved(seen, effects))
     behaviour = approval.behaviour_of(effects, *terms)
     missing, lapsed = (
         [
@@ -83,7 +85,7 @@ def foreseen(
         for demand in demands
         if (words := approval.closed_until_words(demand.policy, scope.now))
     ]
-    return Standing(effects, behaviour, demands, missing, lapsed, moved(seen, effects), closed)
+    return Standing(effects, behaviour, demands, missing, lapsed, in_conflict, closed)
 
 
 def _no_longer_made(
