@@ -175,10 +175,10 @@ class ChangeSegmentIds(Change, frozen=True, kw_only=True):
         segment, definition = definition_in(scope, self.environment, self.segment)
         self._refuse_what_is_no_id()
         there = definition.listed_ids.filter(list=self.id_list, by=self.by)
-        removed = sorted(_listed(there, self.remove))
+        removed = sorted(listed_among(there, self.remove))
         there.filter(value__in=removed).delete()
         add = set(self.add) - set(self.remove)
-        added = sorted(add - _listed(there, sorted(add)))
+        added = sorted(add - listed_among(there, sorted(add)))
         SegmentId.objects.bulk_create(
             (
                 SegmentId(definition=definition, list=self.id_list, by=self.by, value=value)
@@ -268,7 +268,7 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _listed(rows: Any, values: Sequence[str]) -> set[str]:
+def listed_among(rows: Any, values: Sequence[str]) -> set[str]:
     """Those of `values` that are on the list, asked for in portions a query can carry."""
     found: set[str] = set()
     for start in range(0, len(values), 10_000):

@@ -157,6 +157,48 @@ def test_a_segment_goes_back_with_its_ids(project, editor):
     assert ruleset_document(production)["segments"] == before
 
 
+def ids_of(project):
+    production = Environment.objects.get(project=project, key="production")
+    return {
+        row.value
+        for row in production.segment_definitions.get(segment__key="beta").listed_ids.all()
+    }
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "state", "left", "why"),
+    [
+        ({"add": ("x",), "remove": ("other",)}, "ended", {"old", "x"}, ""),
+        ({"remove": ("new",)}, "held", {"newer", "other"}, "new was taken off the included ids"),
+        (
+            {"add": ("old",)},
+            "held",
+            {"new", "newer", "old", "other"},
+            "old was put on the included",
+        ),
+        ({"add": ("old",), "remove": ("new", "newer")}, "ended", {"old", "other"}, ""),
+    ],
+)
+def test_of_ids_a_lease_takes_back_its_own_and_sees_what_moved(
+    project, editor, meanwhile, state, left, why
+):
+    beta = {**PRODUCTION, "segment": "beta"}
+    submit(CreateSegment(**SHOP, key="beta"), actor=editor)
+    submit(ChangeSegmentIds(**beta, add=("old", "other")), actor=editor)
+    # Put on and taken off within the lease, an id is none of its business.
+    grant(
+        editor,
+        ChangeSegmentIds(**beta, add=("new", "brief"), remove=("old",)),
+        ChangeSegmentIds(**beta, add=("newer",), remove=("brief",)),
+    )
+    submit(ChangeSegmentIds(**beta, **meanwhile), actor=editor)
+
+    sweep(2)
+
+    assert (lease().state, ids_of(project)) == (state, left)
+    assert why in lease().why
+
+
 def test_several_changes_of_one_flag_go_back_together(flag, editor):
     before = configuration()
     grant(

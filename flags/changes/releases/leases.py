@@ -25,7 +25,7 @@ from flags.changes.releases.base import (
     to_come,
 )
 from flags.changes.rulesets import same
-from flags.changes.segments import ChangeSegmentIds, DefineSegment, definition_in
+from flags.changes.segments import ChangeSegmentIds, DefineSegment, definition_in, listed_among
 from flags.errors import Conflicting, Invalid
 from flags.models import Lease, LeaseState
 from flags.snapshots import flag_entry, segment_entry
@@ -109,7 +109,8 @@ class EndLease(OnLease, frozen=True, kw_only=True):
     """Take back what a lease changed, and nothing else: what others changed meanwhile stays.
 
     At its end the way back is as it was agreed when the lease was granted; before its end it is a
-    change like any other. Raises Conflicting when somebody changed the very thing meanwhile.
+    change like any other. Raises Conflicting when somebody changed the very thing meanwhile: of a
+    list of ids, one that the lease put on it or took off it.
     """
 
     def perform(self, scope: Scope) -> list[Effect]:
@@ -190,13 +191,12 @@ def _leasable(rows: Sequence[dict[str, Any]]) -> list[Leasable]:
 
 
 def _ways_back(performed: Sequence[tuple[Leasable, Sequence[Effect]]]) -> Iterator[dict[str, Any]]:
-    """What `Lease.back` holds: of flags and conditions an entry a subject, of ids one a change."""
+    """What `Lease.back` holds: an entry a subject, and one for each list of ids."""
     spans: dict[tuple[str | None, str], tuple[Effect, Effect]] = {}
+    yield from _ways_back_of_ids(performed)
     for inner, done in performed:
         for effect in done:
             if isinstance(inner, ChangeSegmentIds):
-                (back,) = inner.undo([effect]) or []
-                yield _way_back(effect, {}, {}, back)
                 continue
             place = (effect.environment, effect.subject)
             first, _ = spans.get(place, (effect, effect))
@@ -221,6 +221,38 @@ def _ways_back(performed: Sequence[tuple[Leasable, Sequence[Effect]]]) -> Iterat
             yield _way_back(first, was, left, back)
 
 
+def _ways_back_of_ids(
+    performed: Sequence[tuple[Leasable, Sequence[Effect]]],
+) -> Iterator[dict[str, Any]]:
+    """Of each list what all changes together put on it and took off it."""
+    lists: dict[tuple[str, str, str, str], tuple[Effect, set[str], set[str]]] = {}
+    for inner, done in performed:
+        if not isinstance(inner, ChangeSegmentIds):
+            continue
+        for effect in done:
+            (back,) = inner.undo([effect]) or []
+            assert isinstance(back, ChangeSegmentIds), "ids are taken back as they were changed"
+            place = (back.environment, back.segment, back.id_list, back.by)
+            _, added, removed = lists.setdefault(place, (effect, set(), set()))
+            put, taken = set(back.remove), set(back.add)
+            back_again, off_again = put & removed, taken & added
+            removed -= back_again
+            added |= put - back_again
+            added -= off_again
+            removed |= taken - off_again
+    for (environment, segment, id_list, by), (effect, added, removed) in lists.items():
+        change = ChangeSegmentIds(
+            project=performed[0][0].project,
+            environment=environment,
+            segment=segment,
+            id_list="included" if id_list == "included" else "excluded",
+            by=by,
+            add=tuple(sorted(removed)),
+            remove=tuple(sorted(added)),
+        )
+        yield _way_back(effect, {}, {}, change)
+
+
 def _way_back(
     effect: Effect, was: dict[str, Any], left: dict[str, Any], change: Change
 ) -> dict[str, Any]:
@@ -234,10 +266,12 @@ def _way_back(
 
 
 def _moved(scope: Scope, row: Mapping[str, Any]) -> Iterator[str]:
-    """The members that are neither as the lease left them nor as they were before it."""
-    if not row["left"]:
-        return
+    """What is neither as the lease left it nor as it was before."""
     kind, _, key = row["subject"].partition(":")
+    back = from_json(row["change"])
+    if isinstance(back, ChangeSegmentIds):
+        yield from _moved_ids(scope, back)
+        return
     if kind == "flag":
         now = flag_entry(*configuration_in(scope, row["environment"], key))
     else:
@@ -249,6 +283,26 @@ def _moved(scope: Scope, row: Mapping[str, Any]) -> Iterator[str]:
                 f"{name} of {kind} {key} in {row['environment']} was changed by somebody else "
                 "meanwhile"
             )
+
+
+def _moved_ids(scope: Scope, back: ChangeSegmentIds) -> Iterator[str]:
+    """Ids that are not as the lease left them; where none is, somebody took all of it back."""
+    _, definition = definition_in(scope, back.environment, back.segment)
+    listed = definition.listed_ids.filter(list=back.id_list, by=back.by)
+    gone = sorted(set(back.remove) - listed_among(listed, back.remove))
+    there = sorted(listed_among(listed, back.add))
+    if len(gone) + len(there) == len(back.remove) + len(back.add):
+        return
+    where = f"the {back.id_list} ids of segment {back.segment} in {back.environment}"
+    if gone:
+        yield f"{_some(gone)} was taken off {where} by somebody else meanwhile"
+    if there:
+        yield f"{_some(there)} was put on {where} again by somebody else meanwhile"
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:3])
+    return shown if len(ids) <= 3 else f"{shown} and {len(ids) - 3} more"
 
 
 def _close(scope: Scope, lease: Lease, state: LeaseState) -> None:
