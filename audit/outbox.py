@@ -1,7 +1,8 @@
 """Delivering: each subscriber gets each event of a stream, in order, at least once.
 
 A failing subscriber holds back only its own queue of that one stream; the entry is tried again
-with growing pauses for as long as it takes.
+with growing pauses for as long as it takes. One that says Later, or meets a lock, is no failure: it
+is called again soon.
 """
 
 import logging
@@ -13,12 +14,16 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from audit.errors import Later
 from audit.models import Event, OutboxEntry
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
 LONGEST_PAUSE = timedelta(minutes=5)
+# Somebody's save is over by then.
+SHORT_PAUSE = timedelta(seconds=1)
+LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
 
 
 def deliver(queue: str) -> int:
@@ -77,20 +82,46 @@ def _deliver_oldest(subscriber: str, stream: str, call: Callable[[Event], None])
                 with transaction.atomic():
                     call(entry.event)
             except Exception as error:
-                _put_back(entry, error, now=timezone.now())
+                if _means_later(error):
+                    _put_off(entry, error, now=timezone.now())
+                else:
+                    _put_back(entry, error, now=timezone.now())
                 return False
             entry.delete()
             return True
     except (OperationalError, DatabaseError) as error:
-        if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_not_available
+        if _sqlstate(error) == LOCK_NOT_AVAILABLE:
             return False
         raise
+
+
+def _means_later(error: Exception) -> bool:
+    return isinstance(error, Later) or _sqlstate(error) in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None) if isinstance(error, DatabaseError) else None
+
+
+def _put_off(entry: OutboxEntry, error: Exception, *, now: datetime) -> None:
+    entry.not_before, entry.last_error = now + SHORT_PAUSE, _words(error)
+    entry.save(update_fields=["not_before", "last_error"])
+    logger.info(
+        "outbox.delivery_waits event=%s subscriber=%s why=%s",
+        entry.event_id,
+        entry.subscriber,
+        type(error).__name__,
+    )
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]
 
 
 def _put_back(entry: OutboxEntry, error: Exception, *, now: datetime) -> None:
     entry.attempts += 1
     entry.not_before = now + min(LONGEST_PAUSE, timedelta(seconds=2 ** min(entry.attempts - 1, 10)))
-    entry.last_error = f"{type(error).__name__}: {error}"[:2000]
+    entry.last_error = _words(error)
     entry.save(update_fields=["attempts", "not_before", "last_error"])
     logger.warning(
         "outbox.delivery_failed",

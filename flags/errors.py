@@ -18,6 +18,7 @@ FlagsiteError
 
 from collections.abc import Sequence
 
+from audit.errors import Later
 from flagengine import Problem
 
 
@@ -88,5 +89,5 @@ class Unreadable(Invalid):
     """A stored change of a kind or a schema that this release does not know: a newer one may."""
 
 
-class Busy(FlagsiteError):
+class Busy(FlagsiteError, Later):
     """A lock was not free in time; trying again helps."""

@@ -1,5 +1,6 @@
 """The outbox: in order, at least once, nobody held back by another's failure."""
 
+import logging
 import threading
 from datetime import timedelta
 
@@ -10,9 +11,11 @@ from django.utils import timezone
 from audit import outbox
 from audit.models import OutboxEntry
 from flags.changes import SwitchFlag, submit
+from flags.errors import Busy
 
 RECEIVED: list[tuple[str, int]] = []
 REFUSED: set[str] = set()
+BUSY: dict[str, str] = {}
 PROJECT_STREAM = "project:"
 
 
@@ -20,6 +23,13 @@ def note(event):
     """A subscriber that notes what it gets, and fails for the streams it was told to."""
     if event.stream_id in REFUSED:
         raise ConnectionError("the far end is down")
+    if BUSY.get(event.stream_id) == "by saying so":
+        raise Busy("somebody else is saving here")
+    if event.stream_id in BUSY:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DO $$ BEGIN RAISE EXCEPTION 'held' USING ERRCODE = 'lock_not_available'; END $$"
+            )
     RECEIVED.append((event.stream_id, event.version))
 
 
@@ -27,6 +37,7 @@ def note(event):
 def subscribers(settings):
     RECEIVED.clear()
     REFUSED.clear()
+    BUSY.clear()
     settings.EVENT_SUBSCRIBERS = {"noted": {"calls": f"{__name__}.note", "queue": "default"}}
 
 
@@ -73,6 +84,28 @@ def test_a_failure_holds_back_its_own_stream_only_and_is_tried_again(editor, a_f
     outbox.deliver("default")
 
     assert RECEIVED[1:] == [(event.stream_id, event.version) for event in held]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", ["by saying so", "by a lock that was not free"])
+def test_who_says_later_is_called_again_soon_and_has_not_failed(editor, a_flag, caplog, way):
+    a_flag()
+    outbox.deliver("default")
+    event = switch(editor, "production", True)
+    BUSY[event.stream_id] = way
+    with caplog.at_level(logging.INFO):
+        outbox.deliver("default")
+
+    entry = OutboxEntry.objects.get()
+    assert entry.attempts == 0
+    assert entry.not_before <= timezone.now() + timedelta(seconds=1)
+    (line,) = [row for row in caplog.records if row.name == "audit.outbox"]
+    assert (line.levelname, line.exc_info) == ("INFO", None)
+
+    BUSY.clear()
+    OutboxEntry.objects.update(not_before=timezone.now())
+    outbox.deliver("default")
+    assert RECEIVED[-1] == (event.stream_id, event.version)
 
 
 @pytest.mark.django_db(transaction=True)
