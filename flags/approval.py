@@ -5,7 +5,7 @@ it came, makes no difference. Nothing here writes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,7 +72,7 @@ def demands(
     asked = []
     for key, policy in guarded.items():
         because = list(_loosened(key, effects))
-        altering = [effect for effect in effects if effect.environment == key]
+        altering = _from_first_to_last([row for row in effects if row.environment == key])
         altering += _planned(key, effects)
         because += _lengthened(key, effects)
         because += _untagged(policy, effects)
@@ -81,6 +81,19 @@ def demands(
         if because:
             asked.append(Demand(key, policy, because))
     return asked
+
+
+def _from_first_to_last(effects: Sequence[Effect]) -> list[Effect]:
+    """The effects with those on one flag as one: in small steps a condition would be gone past."""
+    flags: dict[str, Effect] = {}
+    others = []
+    for effect in effects:
+        if effect.subject.startswith("flag:"):
+            first = flags.get(effect.subject, effect)
+            flags[effect.subject] = replace(effect, before=first.before)
+        else:
+            others.append(effect)
+    return [*flags.values(), *others]
 
 
 def _planned(key: str, effects: Sequence[Effect]) -> Iterator[Effect]:
@@ -363,6 +376,8 @@ def _growth(effects: Sequence[Effect], points: float) -> Iterator[str]:
             yield f"{key} would grow by {grown:g} points, more than {points:g}"
         elif _reached(effect.before) != _reached(effect.after):
             yield f"{key} would reach others, by more than a share"
+        elif effect.before and effect.after and _is_dealt_anew(effect.before, effect.after):
+            yield f"{key} would serve others something else, by no share"
 
 
 def _reached(entry: Any) -> bytes | None:
@@ -379,6 +394,40 @@ def _reached(entry: Any) -> bytes | None:
             [[rule["id"], rule.get("when")] for rule in entry["rules"]],
         ]
     )
+
+
+def _is_dealt_anew(before: Any, after: Any) -> bool:
+    """Whether subjects get something else though no share grows.
+
+    By another value of a variation, or by a split that places them by another salt, another
+    attribute or in another order.
+    """
+    values, then = ({row["key"]: row["value"] for row in entry.get("variations", [])}
+                    for entry in (before, after))  # fmt: skip
+    if any(
+        canonical_bytes(values[key]) != canonical_bytes(then[key])
+        for key in values.keys() & then.keys()
+    ):
+        return True
+    splits, now = _splits(before), _splits(after)
+    return any(_places_otherwise(splits[at], now[at]) for at in splits.keys() & now.keys())
+
+
+def _splits(entry: Any) -> dict[str, Any]:
+    """Place → the split that is served there."""
+    places = {"fallthrough": entry["fallthrough"]} | {
+        rule["id"]: rule["serve"] for rule in entry["rules"]
+    }
+    return {place: serve["split"] for place, serve in places.items() if "split" in serve}
+
+
+def _places_otherwise(split: Any, other: Any) -> bool:
+    there = {key for key, _ in split["shares"]} & {key for key, _ in other["shares"]}
+    order, then = ([key for key, _ in row["shares"] if key in there] for row in (split, other))
+    placed, then_placed = (
+        (row.get("salt"), row.get("by", "targetingKey")) for row in (split, other)
+    )
+    return order != then or placed != then_placed
 
 
 def _served(entry: Any) -> dict[str, dict[str, float]]:
@@ -418,10 +467,11 @@ def _untagged(policy: Policy, effects: Sequence[Effect]) -> Iterator[str]:
 
 
 def _tags_lost(effect: Effect) -> set[str]:
+    """Those that a flag has no more, all of them when it is removed."""
     is_of_a_flag = effect.subject.startswith("flag:") and effect.environment is None
-    if not is_of_a_flag or not effect.before or not effect.after:
+    if not is_of_a_flag or not effect.before:
         return set()
-    return set(effect.before["tags"]) - set(effect.after["tags"])
+    return set(effect.before["tags"]) - set((effect.after or {}).get("tags", []))
 
 
 def _flags_reached(environment: Environment, effects: Sequence[Effect]) -> set[str]:

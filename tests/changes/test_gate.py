@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 
 from flags.changes import (
+    ArchiveFlag,
     ChangeSegmentIds,
     ConfigureFlag,
     CreateEnvironment,
+    CreateFlag,
     CreateSegment,
     DeleteEnvironment,
+    DeleteFlag,
     EditEnvironment,
     EditFlag,
     EditRequest,
@@ -154,3 +157,43 @@ def test_what_reaches_others_is_no_smaller_than_a_share(project, a_flag, editor)
         assert submit(change, actor=editor).request is not None, asking
     by_a_share = ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough=grown)
     assert submit(by_a_share, actor=editor).request is None
+
+
+def test_a_flag_is_not_removed_from_under_the_tag_that_guards_it(guarded_by_tag, editor, a_flag):
+    archive, delete = ArchiveFlag(**SHOP, flag="checkout"), DeleteFlag(**SHOP, flag="checkout")
+    anew = CreateFlag(**SHOP, key="checkout")
+
+    for changes in ([archive, delete], [archive, delete, anew]):
+        assert submit(*changes, actor=editor).request is not None
+
+    assert Flag.objects.get(key="checkout").tags == ["eu", "payments"]
+    # One that was archived before the policy came is not made anew without its tag either.
+    a_flag("old", tags=["other"])
+    submit(ArchiveFlag(**SHOP, flag="old"), actor=editor)
+    assert submit(DeleteFlag(**SHOP, flag="old"), actor=editor).request is None
+
+
+def test_what_is_dealt_anew_is_no_smaller_than_a_share(project, a_flag, editor):
+    shares = [["on", 40_000], ["off", 60_000]]
+    split = {"by": "targetingKey", "salt": "s", "shares": shares}
+    a_flag("checkout", on=True, fallthrough={"split": split})
+    guard_by({"kind": "rollout_grows", "points": 20})
+
+    def serving(**other: Any) -> ConfigureFlag:
+        serve = {"split": split | other}
+        return ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough=serve)
+
+    def on(share: int) -> ConfigureFlag:
+        return serving(shares=[["on", share], ["off", 100_000 - share]])
+
+    swapped = [{"key": "on", "value": False}, {"key": "off", "value": True}]
+    for asking in (
+        [serving(salt="t")],
+        [serving(by="account")],
+        [serving(shares=shares[::-1])],
+        [EditFlag(**SHOP, flag="checkout", variations=swapped)],
+        [on(55_000), on(70_000)],
+    ):
+        assert submit(*asking, actor=editor).request is not None, asking
+    for within in ([on(55_000)], [on(1_000), on(60_000)]):
+        assert submit(*within, actor=editor).request is None, within
