@@ -273,6 +273,14 @@ WAYS = {
         {"variations": [{"key": "on", "value": False}, {"key": "off", "value": True}]},
     ),
     "client visibility": ("PATCH", "projects/shop/flags/new-checkout", {"client_visible": True}),
+    "another salt": (
+        "PATCH", HERE, {"fallthrough": {"split": {"salt": "other", "shares": [["on", 1_000]]}}},
+    ),
+    "a ramp": (
+        "POST", "projects/shop/ramps",
+        {"environment": "production", "flag": "new-checkout", "variation": "on", "base": "off"},
+    ),
+    "a lease": ("POST", "projects/shop/leases", {"seconds": 60, "changes": [SWITCH]}),
     "another flag": ("POST", "projects/shop/flags", {"key": "another"}),
     "another segment": ("POST", "projects/shop/segments", {"key": "another"}),
     "the archive": ("POST", "projects/shop/flags/new-checkout/archive", {}),
@@ -297,6 +305,22 @@ def test_no_write_reaches_a_guarded_environment(guarded, calling, way, scopes):
     answer = calling("admin", scopes=scopes).call(*WAYS[way])
 
     assert answer.status == 202, answer
+    guarded.refresh_from_db()
+    assert (ruleset(guarded), guarded.requires_approval) == (before, True)
+
+
+def test_no_header_makes_a_write_of_a_read_or_another_write_of_it(guarded, calling):
+    before = ruleset(guarded)
+    admin = calling("admin", scopes=("read", "propose", "apply", "admin"))
+
+    for method in ("GET", "POST"):
+        answer = admin.call(
+            method, "projects/shop/environments/production",
+            None if method == "GET" else {"requires_approval": False},
+            headers={"X-HTTP-Method-Override": "PATCH"},
+        )  # fmt: skip
+        assert answer.status == {"GET": 200, "POST": 405}[method]
+
     guarded.refresh_from_db()
     assert (ruleset(guarded), guarded.requires_approval) == (before, True)
 
