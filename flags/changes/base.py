@@ -143,6 +143,8 @@ class Scope:
     submission: uuid.UUID = field(default_factory=uuid.uuid4)
     # Environments that came into being in this submit: nobody can have approved anything in them.
     exempt_from_approval: set[str] = field(default_factory=set)
+    # Environments that this submit removed: of what it does to them before, events are recorded.
+    removed: set[str] = field(default_factory=set)
     # The policies of the environments that require approval, read under the locks.
     guards: dict[str, Policy] = field(default_factory=dict)
     # Environments for which this submit carries the approval that their policy asks for.
@@ -156,7 +158,7 @@ class Scope:
 
     def environment(self, key: str) -> Environment:
         """Raises NotFound for one that was removed after the change was written down."""
-        if key not in self.environments:
+        if key not in self.environments or key in self.removed:
             raise NotFound(f"there is no environment {key} in {self._named()}")
         return self.environments[key]
 

@@ -1,6 +1,7 @@
 """Environments: created, edited, deleted."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from msgspec import structs
@@ -54,6 +55,7 @@ class CreateEnvironment(Change, frozen=True, kw_only=True):
         open_stream(environment.stream_key)
         lock_streams([environment.stream_key])
         scope.environments[self.key] = environment
+        scope.removed.discard(self.key)
         if self.key not in scope.guards:
             # Its first ruleset is made before anyone can have approved anything in it. One that
             # takes the place of a guarded environment deleted beside it is no such case.
@@ -159,7 +161,9 @@ class DeleteEnvironment(Change, frozen=True, kw_only=True):
             scope.delete(configuration)
         for definition in environment.segment_definitions.all():
             scope.delete(definition)
-        scope.delete(environment)
+        # A copy, since Django takes its key from what it deletes, and its stream has this name.
+        scope.delete(copy(environment))
+        scope.removed.add(self.environment)
         return [Effect(self.kind, f"environment:{self.environment}", before, None)]
 
     def touches(self) -> Sequence[str]:

@@ -56,6 +56,7 @@ def on_stage(
         environments={key: copy(row) for key, row in scope.environments.items()},
         exempt_from_approval=set(scope.exempt_from_approval),
         approved=set(scope.approved),
+        removed=set(scope.removed),
     )
     with transaction.atomic():
         performed = [(change, change.perform(staged)) for change in changes]

@@ -68,7 +68,7 @@ def performed_for(scope: Scope, change: Change, *, held: Rights) -> list[Effect]
     places = reached_by(effects) if may_reach_all else sorted(set(reach))
     for key in places:
         if key not in approved:
-            held.require(change.needs, scope.environment(key))
+            held.require(change.needs, scope.environments[key])
     if (may_reach_all or not reach) and not (places and approved.issuperset(places)):
         held.require(change.needs)
     return effects

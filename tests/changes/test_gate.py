@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from audit.verification import faults
 from flags.changes import (
     ArchiveFlag,
     ChangeSegmentIds,
@@ -11,6 +12,7 @@ from flags.changes import (
     CreateEnvironment,
     CreateFlag,
     CreateSegment,
+    DefineSegment,
     DeleteEnvironment,
     DeleteFlag,
     EditEnvironment,
@@ -19,10 +21,11 @@ from flags.changes import (
     OpenRequest,
     ReviewRequest,
     SetPolicy,
+    StartRamp,
     SwitchFlag,
     submit,
 )
-from flags.errors import FlagsiteError
+from flags.errors import FlagsiteError, NotFound
 from flags.models import Environment, Flag, Request
 from tests.cast import OPERATOR
 
@@ -59,6 +62,31 @@ def test_a_guarded_environment_cannot_be_replaced_by_an_open_one(guarded, admin)
 
     assert outcome.request is not None
     assert Environment.objects.get(pk=guarded.pk).requires_approval
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["submitted", "asked for"])
+def test_what_is_removed_first_is_not_there_for_what_follows(project, a_flag, admin, asked):
+    a_flag("new-checkout")
+    submit(CreateSegment(**SHOP, key="beta"), actor=OPERATOR)
+    for following in (
+        SWITCH,
+        DefineSegment(**PRODUCTION, segment="beta", when=None),
+        ChangeSegmentIds(**PRODUCTION, segment="beta", add=("me",)),
+        EditEnvironment(**PRODUCTION, name="Live"),
+        SetPolicy(**PRODUCTION, approvals=3),
+        DeleteEnvironment(**PRODUCTION),
+        StartRamp(**PRODUCTION, flag="new-checkout", variation="on", base="off"),
+    ):
+        changes = [DeleteEnvironment(**PRODUCTION), following]
+        if asked:
+            changes = [OpenRequest(**SHOP, changes=[row.as_json() for row in changes])]
+        with pytest.raises(NotFound):
+            submit(*changes, actor=admin)
+
+    # The other way round it is a history that ends.
+    submit(SWITCH, DeleteEnvironment(**PRODUCTION), actor=admin)
+    assert not Environment.objects.filter(key="production").exists()
+    assert list(faults()) == []
 
 
 def test_what_was_rehearsed_lets_nothing_through(guarded, admin):

@@ -1,7 +1,7 @@
 """Whatever people do in whatever order, a guarded environment changes only as it may.
 
-Random sequences of writes, requests, edits, verdicts, rebases, roles, policies, schedules and
-bypasses. After each step the rulesets and the guards are compared with those before, and what moved
+Random sequences of writes, requests, drafts, edits, verdicts, rebases, roles, policies, schedules,
+ramps, leases and bypasses. After each step the rulesets and the guards are compared with those before, and what moved
 is judged by a second, simpler reading of the events: none of the gate's own functions are asked.
 """
 
@@ -28,6 +28,7 @@ from audit.facts import Actor
 from audit.models import Event
 from flags.changes import (
     ApplyRequest,
+    ApproveRampStep,
     ArchiveFlag,
     Change,
     ConfigureFlag,
@@ -39,13 +40,22 @@ from flags.changes import (
     EditEnvironment,
     EditFlag,
     EditRequest,
+    EndLease,
+    GrantLease,
+    KeepLease,
     OpenRequest,
+    PauseRamp,
     RebaseRequest,
     RestoreFlag,
+    ResumeRamp,
     ReviewBypass,
     ReviewRequest,
+    RollBackRamp,
     SetMember,
     SetPolicy,
+    SkipRampStep,
+    StartRamp,
+    StopRamp,
     SubmitRequest,
     SwitchFlag,
     UndoVerdict,
@@ -54,8 +64,9 @@ from flags.changes import (
     submit,
 )
 from flags.changes.drift import look_again
+from flags.changes.releases import clock
 from flags.errors import FlagsiteError
-from flags.models import Environment, Policy, Project, Request, User
+from flags.models import Environment, Lease, Policy, Project, Ramp, Request, User
 from flags.snapshots import ruleset_document
 from tests.cast import OPERATOR
 
@@ -129,7 +140,25 @@ writes: st.SearchStrategy[Change] = st.one_of(
         st.sampled_from([[], [{"kind": "fields", "fields": ["rules", "when"]}]]),
     ),
     st.builds(lambda on: SwitchFlag(**SHOP, environment="staging", flag="one", on=on), st.booleans()),
+    st.builds(
+        lambda flag, hold: StartRamp(
+            **GUARDED, flag=flag, variation="on", base="off",
+            steps=[{"share": 10_000, "hold": hold}, {"share": 60_000, "hold": hold}, {"share": 100_000}],
+        ),
+        flags, st.sampled_from([{"seconds": 7_200}, {"approval": True}]),
+    ),
+    st.builds(
+        lambda flag, on, hours: GrantLease(
+            **SHOP, seconds=hours * 3_600,
+            changes=[SwitchFlag(**GUARDED, flag=flag, on=on).as_json()],
+        ),
+        flags, st.booleans(), st.integers(1, 5),
+    ),
 )  # fmt: skip
+
+# What people do to a ramp or a lease that is under way.
+OF_RAMPS = [PauseRamp, ResumeRamp, SkipRampStep, RollBackRamp, StopRamp, ApproveRampStep]
+OF_LEASES = [EndLease, KeepLease]
 
 
 @dataclass
@@ -165,6 +194,18 @@ def moved(before: Entries, after: Entries) -> Entries:
     }
 
 
+def plans_begun(new: list[tuple[Event, dict[str, Any]]]) -> dict[str, set[str]]:
+    """The ramps and leases that begin in these effects, and the subjects that they are about."""
+    begun = {}
+    for _, effect in new:
+        if effect["kind"] == "ramp.started" and effect["subject"].startswith("ramp:"):
+            begun[effect["subject"]] = {f"flag:{effect['after']['plan']['flag']}"}
+        if effect["kind"] == "lease.granted" and effect["subject"].startswith("lease:"):
+            rows = effect["after"]["plan"]["changes"]
+            begun[effect["subject"]] = {f"flag:{row['flag']}" for row in rows}
+    return begun
+
+
 class People(RuleBasedStateMachine):
     """Several actors at one project, one of whose environments asks for approval."""
 
@@ -173,6 +214,8 @@ class People(RuleBasedStateMachine):
         self.transaction = transaction.atomic()
         self.transaction.__enter__()
         self.now = timezone.now()
+        # `ramp:1` → the subjects that its plan may move, for plans that were approved or bypassed.
+        self.agreed: dict[str, set[str]] = {}
         # Request → reviewer → what the reviewer approved: the behaviour, and what it would move.
         self.approved: dict[int, dict[str, tuple[str, Entries]]] = {}
         self.read = set(Event.objects.values_list("pk", flat=True))
@@ -216,16 +259,23 @@ class People(RuleBasedStateMachine):
         at = None if hours is None else self.now + timedelta(hours=hours)
         self.attempt(OpenRequest(**SHOP, changes=rows, armed=armed, apply_at=at), who)
 
-    @rule(draw=st.integers(0, 9), who=askers, change=st.none() | writes, armed=st.booleans())
-    def edits(self, draw: int, who: str, change: Change | None, armed: bool) -> None:
+    @rule(
+        draw=st.integers(0, 9), who=askers, change=st.none() | writes, armed=st.booleans(),
+        hours=st.sampled_from([None, 2]),
+    )  # fmt: skip
+    def edits(
+        self, draw: int, who: str, change: Change | None, armed: bool, hours: int | None
+    ) -> None:
         if (number := self.a_request(draw)) is not None:
-            given: dict[str, Any] = (
-                {"armed": armed} if change is None else {"changes": [change.as_json()]}
-            )
+            given: dict[str, Any] = {"armed": armed}
+            if change is not None:
+                given = {"changes": [change.as_json()]}
+            elif hours is not None:
+                given = {"apply_at": self.now + timedelta(hours=hours)}
             self.attempt(EditRequest(**SHOP, request=number, **given), who)
 
     @rule(
-        draw=st.integers(0, 9), who=people, subject=st.sampled_from(["flag:one", "flag:two"]),
+        draw=st.integers(0, 9), who=people, subject=st.sampled_from(["flag:one", "flag:two", "segment:beta"]),
         choice=st.sampled_from(["merge", "theirs", "mine", "drop"]),
     )  # fmt: skip
     def rebases(self, draw: int, who: str, subject: str, choice: Any) -> None:
@@ -297,6 +347,20 @@ class People(RuleBasedStateMachine):
         since, self.now = self.now, self.now + timedelta(hours=hours)
         due.sweep(now=self.now, since=since)
 
+    @rule(who=people, what=st.sampled_from([*OF_RAMPS, *OF_LEASES]))
+    def steers_a_release(self, who: str, what: Callable[..., Change]) -> None:
+        table: Any
+        table, name = (Ramp, "ramp") if what in OF_RAMPS else (Lease, "lease")
+        newest = table.objects.order_by("-number").first()
+        if newest is not None:
+            self.attempt(what(**SHOP, **{name: newest.number}), who)
+
+    @rule(hours=st.integers(1, 4))
+    def releases_go_on(self, hours: int) -> None:
+        """Apart from what requests would do at the same time, so that each is judged by itself."""
+        self.now += timedelta(hours=hours)
+        clock.sweep(now=self.now)
+
     @rule()
     def the_worker_looks_again(self) -> None:
         for event in Event.objects.order_by("-at")[:10]:
@@ -345,10 +409,13 @@ class People(RuleBasedStateMachine):
         changes = moved(self.before, after)
         if changes and self.was_guarded and self.asks_for(changes):
             applied = [row for row in new if row[1]["kind"] == "request.applied"]
-            assert applied, f"changed without a request: {changes}"
-            assert any(
-                self.is_good(event, effect, changes, len(applied)) for event, effect in applied
-            ), changes
+            by_plan = {subject for _, row in new for subject in self.agreed.get(row["subject"], ())}
+            if applied or not changes.keys() <= by_plan:
+                assert applied, f"changed without a request: {changes}"
+                assert any(
+                    self.is_good(event, effect, changes, len(applied)) for event, effect in applied
+                ), changes
+                self.agreed |= plans_begun(new)
         for event, effect in new:
             if effect["kind"] == "request.verdict_undone":
                 number = int(effect["subject"].partition(":")[2])
