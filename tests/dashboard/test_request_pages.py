@@ -16,6 +16,7 @@ from flags.changes import (
     ReviewRequest,
     SetPolicy,
     SetTeam,
+    StartRamp,
     SwitchFlag,
     submit,
 )
@@ -280,6 +281,24 @@ def test_a_conflict_shows_theirs_and_yours_and_is_settled(asked, browser, admin,
     assert "Yours is on top of theirs in other" in settled
     assert "Somebody else changed the same" not in settled
     assert "Everyone else gets off instead of on 50 %, off 50 %" in settled
+
+
+def test_of_a_ramp_in_conflict_nothing_is_offered_that_it_cannot_give(
+    asked, browser, admin, editor
+):
+    half = {"split": {"salt": "s", "shares": [["on", 500], ["off", 99_500]]}}
+    submit(StartRamp(**PRODUCTION, flag="other", variation="on", base="off"), actor=editor)
+    submit(ConfigureFlag(**PRODUCTION, flag="other", fallthrough=half), actor=admin)
+    submit(ApplyRequest(project="shop", request=3, bypass_reason="Outage"), actor=admin)
+
+    page = browser("editor").get("/p/shop/requests/2")
+
+    offered = re.findall(r'name="choice" value="(\w+)"', page.content.decode())
+    assert offered == ["mine", "drop"]
+    assert "Yours is done as a whole, so nothing of it can be left to them" in words(page)
+    theirs = {"subject": "flag:other", "choice": "theirs"}
+    refused = browser("editor").post("/p/shop/requests/2/rebase", theirs)
+    assert "choose yours, or leave it out" in words(refused)
 
 
 def test_one_flag_is_left_out_of_a_request(asked, browser, editor):

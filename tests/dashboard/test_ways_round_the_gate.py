@@ -7,6 +7,7 @@ import pytest
 
 from audit.models import Event
 from flags.changes import (
+    ArchiveFlag,
     ChangeSegmentIds,
     ConfigureFlag,
     CreateSegment,
@@ -42,6 +43,8 @@ def guarded(client, users, project, a_flag):
         ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough={"variation": "off"}),
         actor=OPERATOR,
     )
+    a_flag("old")
+    submit(ArchiveFlag(project="shop", flag="old"), actor=OPERATOR)
     submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
     client.force_login(users["admin"])
     return Environment.objects.get(project=project, key="production")
@@ -67,6 +70,26 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "a draft": (
         f"{P}/flags/checkout/targeting/production", targeting(rules=[]) | {"draft": "1"},
     ),
+    "a save for a time": (
+        f"{P}/flags/checkout/targeting/production",
+        targeting(rules=[]) | {"when": "lease", "lasts": "3", "lasts_unit": "days"},
+    ),
+    "a save at an instant": (
+        f"{P}/flags/checkout/targeting/production",
+        targeting(rules=[]) | {"when": "later", "apply_at": "2031-07-01T09:00", "offset": "0"},
+    ),
+    "a ramp": (
+        f"{P}/flags/search/ramp?environment=production",
+        {
+            "variation": "off", "base": "on", "place": "fallthrough", "share": ["5", "100"],
+            "amount": ["1", ""], "unit": ["days", "days"],
+        },
+    ),
+    "a copy of another environment": (
+        f"{P}/compare?from=development&to=production",
+        {"subject": ["flag:checkout"], "reason": "as there"},
+    ),
+    "back from the archive": (f"{P}/flags/old/end/restore", {}),
     "a segment's condition": (
         f"{P}/segments/beta/definition/production",
         targeting(when={"attribute": "plan", "op": "exists"}),
