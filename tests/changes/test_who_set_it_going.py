@@ -164,9 +164,10 @@ def test_what_was_approved_is_in_nobodys_hand_but_the_reviewers(shop, admin, rev
     assert (is_on("production"), policy.approvals) == (True, 2)
 
 
-def test_an_approval_covers_nothing_that_no_policy_asked_about(shop, admin, owner):
+def test_an_approval_covers_nothing_that_no_policy_asked_about(shop, admin, reviewer):
     scheduled(admin, GUARDED_SWITCH, PROMOTION)
-    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=owner, now=BEGIN)
+    # To approve the switch takes no right to promote anybody, and gives none.
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer, now=BEGIN)
     submit(DEMOTED, actor=OPERATOR)
 
     sweep()

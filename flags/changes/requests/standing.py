@@ -1,12 +1,13 @@
 """Where a request stands: what it would do now, what that asks for, and the state that follows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
 from flags import approval
+from flags.access import Rights
 from flags.approval import Demand, Missing
 from flags.changes.base import Change, Effect, Scope
 from flags.changes.rehearsal import Moved, moved, on_stage
@@ -30,9 +31,13 @@ class Standing:
 
 
 def standing_of(scope: Scope, request: Request) -> Standing:
-    """What the request would do as things are, what that asks for and what of it is there."""
+    """What the request would do as things are, what that asks for and what of it is there.
+
+    Whoever looks: who may do it is asked of who edits and of who applies it, not of who reviews.
+    """
+    everybodys = Rights(scope.actor, scope.project, is_unlimited=True)
     return foreseen(
-        scope,
+        replace(scope, rights=everybodys),
         stored(request.changes),
         author=request.author,
         contributors=list(request.contributors.all()),
