@@ -64,7 +64,7 @@ def _becomes(fate: Fate, now: Standing, then: Standing) -> tuple[str, str]:
     if fate.state == State.CONFLICTED:
         return "warning", "would be in conflict"
     if now.demands and not then.demands:
-        return "on", "no longer needs approval"
+        return ("warning" if then.lapsed else "on"), "no longer needs approval"
     if then.missing and fate.request.state in PASSED:
         return "warning", "would not be approved any more"
     if then.missing:
@@ -79,6 +79,8 @@ def _needed(fate: Fate, now: Standing, then: Standing) -> list[str]:
         return [str(row) for row in then.moved]
     if now.missing == then.missing:
         return []
+    if then.lapsed:
+        return ["Nobody has approved it, so a person has to apply it: the clock does not"]
     if not then.missing:
         return [f"Nothing is missing then; now it needs {_listed(now.missing)}"]
     needs = [f"Needs {row.what}: {_who(row)}" for row in then.missing]

@@ -82,7 +82,9 @@ def test_nothing_is_left_of_the_rehearsal(requests, admin):
 def test_a_condition_lets_others_pass(requests, admin):
     found = fates(admin, conditions=[{"kind": "fields", "fields": ["enabled"]}])
 
-    assert (found[2].state, found[2].then.demands) == ("approved", [])
+    assert (found[2].then.demands, found[2].then.missing) == ([], [])
+    # What lifts a demand approves nothing.
+    assert (found[2].state, bool(found[2].then.lapsed)) == ("in_review", True)
     assert not found[1].is_moved
 
 
