@@ -28,9 +28,14 @@ class Outcome:
     """What a submit did, or with a dry run would do."""
 
     events: list[Event]
-    effects: list[Effect]
+    # Each change with what it did, in order; one that found everything as asked did nothing.
+    performed: list[tuple[Change, list[Effect]]]
     # Environment key → version, for each environment whose ruleset was altered.
     versions: dict[str, int]
+
+    @property
+    def effects(self) -> list[Effect]:
+        return [effect for _, done in self.performed for effect in done]
 
     @property
     def request(self) -> int | None:
@@ -54,11 +59,8 @@ def apply(
         asking = scope.rights.only_proposes
         for change in changes:
             rights.require(scope, change, asking=asking)
-        effects = [
-            effect
-            for change in changes
-            for effect in rights.performed(scope, change, asking=asking)
-        ]
+        performed = [(change, rights.performed(scope, change, asking=asking)) for change in changes]
+        effects = [effect for _, done in performed for effect in done]
         references.check(scope, effects)
         _refuse_without_approval(scope, effects)
         if effects and asking:
@@ -68,7 +70,7 @@ def apply(
             transaction.set_rollback(True)
     return Outcome(
         events=events,
-        effects=effects,
+        performed=performed,
         versions={
             key: event.version
             for key, environment in scope.environments.items()

@@ -154,7 +154,7 @@ def variations(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
             "reason": request.POST.get("reason", ""),
         }
         return render(request, "dashboard/flag_variations.html", context, status=status_of(error))
-    return _edited(request, shell, flag, "flag-variations", change, outcome)
+    return _edited(request, shell, flag, "flag-variations", outcome)
 
 
 @require_http_methods(["GET", "POST"])
@@ -188,7 +188,7 @@ def settings(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
         context["problems"] = problems_of(error)
         context["typed"] = request.POST
         return render(request, "dashboard/flag_settings.html", context, status=status_of(error))
-    return _edited(request, shell, flag, "flag-settings", change, outcome)
+    return _edited(request, shell, flag, "flag-settings", outcome)
 
 
 @require_POST
@@ -207,7 +207,7 @@ def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse
     where = "flags" if is_gone else "flag-settings"
     named = [shell.project.key] if is_gone else [shell.project.key, flag]
     response = redirect(reverse(where, args=named))
-    return told_what_came(request, response, shell, change, outcome, f"{flag} {said[how]}")
+    return told_what_came(request, response, shell, outcome, f"{flag} {said[how]}")
 
 
 def _saved(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
@@ -348,8 +348,8 @@ def _settings_from(request: HttpRequest, shell: Shell, flag: Flag) -> EditFlag:
 
 
 def _edited(
-    request: HttpRequest, shell: Shell, flag: str, page: str, change: EditFlag, outcome: Outcome
+    request: HttpRequest, shell: Shell, flag: str, page: str, outcome: Outcome
 ) -> HttpResponse:
     response = redirect(reverse(page, args=[shell.project.key, flag]))
     text = f"{flag} is saved" if outcome.changed else "Nothing was different"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)

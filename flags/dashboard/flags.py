@@ -77,7 +77,7 @@ def switch(request: HttpRequest, shell: Shell, flag: str, environment: str) -> H
     response = _switched(request, shell, flag)
     place = shell.environment(environment).name
     return told_what_came(
-        request, response, shell, change, outcome, f"{flag} is {'on' if on else 'off'} in {place}"
+        request, response, shell, outcome, f"{flag} is {'on' if on else 'off'} in {place}"
     )
 
 
@@ -100,7 +100,7 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
     if outcome.request is not None:
         # There is no such flag before the request is applied.
         response = redirect("flags", project=shell.project.key)
-        return told_what_came(request, response, shell, change, outcome, text)
+        return told_what_came(request, response, shell, outcome, text)
     return told(request, redirect("flag", project=shell.project.key, flag=change.key), text)
 
 

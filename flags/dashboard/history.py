@@ -336,7 +336,7 @@ def _restore(
             text = f"{context['subject_key']} is as it was" + (
                 f", in {where.name}" if where else ""
             )
-            return told_what_came(request, back, shell, change, outcome, text)
+            return told_what_came(request, back, shell, outcome, text)
     return render(
         request,
         "dashboard/history/restore.html",

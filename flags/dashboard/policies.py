@@ -55,7 +55,7 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
             text = f"The policy of {found.name} is saved"
             if not outcome.changed:
                 text = "Nothing was different, so nothing changed"
-            return told_what_came(request, response, shell, change, outcome, text)
+            return told_what_came(request, response, shell, outcome, text)
         except FlagsiteError as refusal:
             error = refusal
     return _form(request, shell, found, shown, error=error)
@@ -124,7 +124,7 @@ def teams(request: HttpRequest, shell: Shell) -> HttpResponse:
             outcome = submit(change, actor=shell.actor)
             response = redirect("teams", project=shell.project.key)
             text = f"Team {key} is saved" if outcome.changed else "Nothing was different"
-            return told_what_came(request, response, shell, change, outcome, text)
+            return told_what_came(request, response, shell, outcome, text)
         except FlagsiteError as refusal:
             error = refusal
     return _teams_page(request, shell, error)
@@ -141,7 +141,7 @@ def remove_team(request: HttpRequest, shell: Shell) -> HttpResponse:
     except Invalid as error:
         return _teams_page(request, shell, error)
     response = redirect("teams", project=shell.project.key)
-    return told_what_came(request, response, shell, change, outcome, f"Team {key} is dissolved")
+    return told_what_came(request, response, shell, outcome, f"Team {key} is dissolved")
 
 
 def _teams_page(request: HttpRequest, shell: Shell, error: FlagsiteError | None) -> HttpResponse:

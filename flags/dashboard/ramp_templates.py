@@ -65,7 +65,7 @@ def remove_template(request: HttpRequest, shell: Shell) -> HttpResponse:
     outcome = submit(change, actor=shell.actor)
     response = redirect("ramp-templates", project=shell.project.key)
     text = f"The template {change.key} is removed"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 def _saved(
@@ -81,7 +81,7 @@ def _saved(
         return _form(request, shell, typed, rows, found=found, error=error)
     response = redirect(reverse("ramp-templates", args=[shell.project.key]))
     text = f"The template {name or key} is saved" if outcome.changed else "Nothing was different"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 def _form(

@@ -186,4 +186,4 @@ def _done(request: HttpRequest, shell: Shell, change: Change, text: str) -> Http
     """Submit and go back to the page that asked."""
     outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     back = came_from(request, reverse("releases", args=[shell.project.key]))
-    return told_what_came(request, redirect(back), shell, change, outcome, text)
+    return told_what_came(request, redirect(back), shell, outcome, text)

@@ -147,7 +147,7 @@ def told_when(
         return told(request, response, text, link=address)
     if isinstance(change, GrantLease):
         text = f"{text}, for a time"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 def problems_of(error: FlagsiteError) -> list[Problem]:

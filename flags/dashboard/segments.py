@@ -99,7 +99,7 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
     if outcome.request is not None:
         # There is no such segment before the request is applied.
         response = redirect("segments", project=shell.project.key)
-        return told_what_came(request, response, shell, change, outcome, text)
+        return told_what_came(request, response, shell, outcome, text)
     response = redirect("segment", project=shell.project.key, segment=change.key)
     return told(request, response, text)
 
@@ -181,7 +181,7 @@ def change_ids(request: HttpRequest, shell: Shell, segment: str, environment: st
         found, chosen = opened_segment(shell, segment), shell.environment(environment)
         context = _definition(request, shell, found, chosen)
         response = render(request, "dashboard/parts/_segment_ids.html", context)
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 @require_http_methods(["GET", "POST"])
@@ -222,7 +222,7 @@ def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
         return render(request, "dashboard/segment_settings.html", context, status=status_of(error))
     response = redirect("segment-settings", project=shell.project.key, segment=segment)
     text = f"{segment} is saved" if outcome.changed else "Nothing was different"
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 @require_POST
@@ -235,7 +235,7 @@ def delete(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     outcome = submit(change, actor=shell.actor)
     response = redirect("segments", project=shell.project.key)
     if outcome.request is not None:
-        return told_what_came(request, response, shell, change, outcome, "")
+        return told_what_came(request, response, shell, outcome, "")
     return told(request, response, f"{segment} is deleted")
 
 

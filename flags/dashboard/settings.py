@@ -169,7 +169,7 @@ def delete_environment(request: HttpRequest, shell: Shell, environment: str) -> 
     else:
         response = redirect("environments", project=shell.project.key)
         if outcome.request is not None:
-            return told_what_came(request, response, shell, change, outcome, "")
+            return told_what_came(request, response, shell, outcome, "")
         return told(request, response, f"{found.name} is deleted; its history stays")
     # Not `by_field`: this page has another form with a field of its own for what is general.
     problem = {"confirmation": "; ".join(by_field(error, {"confirmation"}).values())}
@@ -415,7 +415,7 @@ def _done(
     response = redirect(reverse(page, args=[shell.project.key, *named]))
     if not outcome.changed:
         return told(request, response, "Nothing was different, so nothing changed")
-    return told_what_came(request, response, shell, change, outcome, text)
+    return told_what_came(request, response, shell, outcome, text)
 
 
 def _require_name(name: object) -> None:

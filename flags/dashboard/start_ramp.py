@@ -64,7 +64,7 @@ def start_ramp(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
         )
     where = f"{reverse('flag', args=[shell.project.key, flag])}?environment={environment.key}"
     text = f"{change.variation} of {flag} is ramping in {environment.name}"
-    return told_what_came(request, redirect(where), shell, change, outcome, text)
+    return told_what_came(request, redirect(where), shell, outcome, text)
 
 
 def _places(

@@ -22,13 +22,22 @@ OFFERED_FOR_SECONDS = 24 * 60 * 60
 LONGEST_TOKEN = 100_000
 
 
-def way_back(change: Change, outcome: Outcome) -> str | None:
-    """A signed token by which the one change that was submitted can be taken back."""
-    changes = change.undo(outcome.effects) if outcome.changed else None
-    if not changes:
+def way_back(outcome: Outcome) -> str | None:
+    """A signed token by which all that was submitted is taken back, the last change first.
+
+    None where nothing was changed, and where for one of the changes there is no way back.
+    """
+    steps: list[Change] = []
+    for change, effects in reversed(outcome.performed):
+        if not effects:
+            continue
+        back = change.undo(effects)
+        if not back:
+            return None
+        steps += back
+    if not steps:
         return None
-    stored = [step.as_json() for step in changes]
-    token = signing.dumps(stored, salt=SALT, compress=True)
+    token = signing.dumps([step.as_json() for step in steps], salt=SALT, compress=True)
     return token if len(token) <= LONGEST_TOKEN else None
 
 
@@ -65,14 +74,13 @@ def told_what_came(
     request: HttpRequest,
     response: HttpResponse,
     shell: Shell,
-    change: Change,
     outcome: Outcome,
     text: str,
 ) -> HttpResponse:
     """What a save did, with its undo; or which request it became, and who can approve that."""
     project = shell.project.key
     if outcome.request is None:
-        return told(request, response, text, undo=way_back(change, outcome), project=project)
+        return told(request, response, text, undo=way_back(outcome), project=project)
     return told(
         request,
         response,
@@ -110,7 +118,7 @@ def take_back(request: HttpRequest, shell: Shell) -> HttpResponse:
         response = HttpResponse()
         if not request.htmx:  # type: ignore[attr-defined]
             response = redirect(came_from(request, reverse("flags", args=[shell.project.key])))
-        return told_what_came(request, response, shell, changes[0], outcome, "")
+        return told_what_came(request, response, shell, outcome, "")
     if request.htmx:  # type: ignore[attr-defined]
         response = told(request, HttpResponse(), "Taken back")
         return trigger_client_event(response, "refresh-all", after="settle")

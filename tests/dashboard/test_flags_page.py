@@ -8,7 +8,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from flags.changes import ArchiveFlag, CreateProject, EditEnvironment, EditFlag, SwitchFlag, submit
+from flags.changes import (
+    ArchiveFlag,
+    ConfigureFlag,
+    CreateProject,
+    EditEnvironment,
+    EditFlag,
+    SwitchFlag,
+    submit,
+)
+from flags.dashboard.undo import way_back
 from flags.models import Flag, FlagConfiguration
 from tests.cast import OPERATOR
 
@@ -190,6 +199,29 @@ def test_switching_answers_with_the_row_and_an_undo(signed_in, a_flag):
     taken_back = editor.post("/p/shop/undo", {"undo": token}, headers=HTMX)
     assert "Taken back" in words(taken_back)
     assert not is_on("new-checkout", "production")
+
+
+def test_a_save_of_several_changes_is_taken_back_as_a_whole(signed_in, a_flag, editor):
+    for key in ("checkout", "search"):
+        a_flag(key)
+    changes = [
+        SwitchFlag(project="shop", environment="production", flag="checkout", on=True),
+        SwitchFlag(project="shop", environment="production", flag="search", on=False),
+        EditFlag(project="shop", flag="search", tags=["sale"]),
+        SwitchFlag(project="shop", environment="production", flag="checkout", on=True),
+        ConfigureFlag(
+            project="shop", environment="production", flag="checkout",
+            fallthrough={"variation": "off"},
+        ),
+    ]  # fmt: skip
+    before = list(FlagConfiguration.objects.values_list("flag__key", "enabled", "fallthrough"))
+
+    token = way_back(submit(*changes, actor=editor))
+    signed_in().post("/p/shop/undo", {"undo": token})
+
+    now = list(FlagConfiguration.objects.values_list("flag__key", "enabled", "fallthrough"))
+    assert sorted(map(str, now)) == sorted(map(str, before))
+    assert Flag.objects.get(key="search").tags == []
 
 
 def test_switching_works_without_javascript(signed_in, a_flag):

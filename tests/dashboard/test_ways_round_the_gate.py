@@ -134,7 +134,7 @@ def test_a_form_becomes_a_request(guarded, client, way):
 def test_an_undo_that_was_offered_before_the_guard_asks_too(project, client, users, a_flag):
     a_flag("checkout")
     switch = SwitchFlag(**PRODUCTION, flag="checkout", on=True)
-    token = way_back(switch, submit(switch, actor=users["admin"].as_actor()))
+    token = way_back(submit(switch, actor=users["admin"].as_actor()))
     submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
     guarded = Environment.objects.get(key="production")
     before = encoded(ruleset_document(guarded))
