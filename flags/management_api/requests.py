@@ -233,8 +233,14 @@ class NewRequest(Body):
 
 
 class RequestEdit(Body):
+    """`changes` takes the place of those that it holds, `add` is put on top of them."""
+
     changes = JsonObjects(required=False)
+    add = JsonObjects(required=False)
     title = Text(required=False, max_length=200, allow_blank=False)
+    request_reason = Text(
+        required=False, max_length=2000, help_text="The request's own reason, from now on."
+    )
     armed = Truth(required=False)
     apply_at = Instant(required=False, allow_null=True)
     expected_revision = Whole(required=False)
@@ -344,8 +350,11 @@ class OneRequest(RequestView):
         given = self.body(RequestEdit)
         reason = given.pop("reason", "")
         seen = expected(request, row, row.revision, in_body=given.pop("expected_revision", None))
-        if "changes" in given:
-            given["changes"] = written_out(project, given["changes"])
+        for name in ("changes", "add"):
+            if name in given:
+                given[name] = written_out(project, given[name])
+        if "request_reason" in given:
+            given["reason"] = given.pop("request_reason")
         change = EditRequest(project=project, request=number, expected_revision=seen, **given)
         return self.act(change, {"reason": reason}, project, number)
 

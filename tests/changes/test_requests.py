@@ -378,6 +378,95 @@ def test_drafts_collect_until_they_are_submitted(guarded, editor, a_flag, review
     assert request().state == "in_review"
 
 
+@pytest.fixture
+def search(a_flag):
+    """A second flag, made before production is guarded."""
+    return a_flag("search")
+
+
+def half(flag="new-checkout"):
+    shares = [["on", 50_000], ["off", 50_000]]
+    return ConfigureFlag(
+        **PRODUCTION, flag=flag, fallthrough={"split": {"salt": "s", "shares": shares}}
+    )
+
+
+def test_a_save_is_added_to_a_request_that_was_approved_and_asks_again(
+    search, guarded, editor, reviewer
+):
+    submit(SWITCH, actor=editor)
+    review(reviewer)
+    assert request().state == "approved"
+    other = SwitchFlag(**PRODUCTION, flag="search", on=True, was=False)
+
+    submit(EditRequest(**SHOP, request=1, add=[other.as_json(), half().as_json()]), actor=editor)
+
+    assert [row["kind"] for row in request().changes] == [
+        "flag.switched", "flag.switched", "flag.configured",
+    ]  # fmt: skip
+    assert request().state == "in_review"
+    with pytest.raises(ApprovalNeeded):
+        apply(editor)
+    review(reviewer)
+    apply(editor)
+    assert is_on()
+    assert is_on("search")
+
+
+def test_what_is_added_is_brought_together_with_what_is_there(guarded, editor):
+    def targeted(*keys):
+        targets = [{"variation": key, "keys": [f"{key}-person"]} for key in keys]
+        return ConfigureFlag(**PRODUCTION, flag="new-checkout", targets=targets)
+
+    submit(targeted("on"), actor=editor)
+
+    submit(EditRequest(**SHOP, request=1, add=[targeted("off").as_json()]), actor=editor)
+
+    kept = request().changes[-1]["targets"]
+    assert sorted(row["variation"] for row in kept) == ["off", "on"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"changes": [half().as_json()], "add": [half().as_json()]}, "got both"),
+        ({"add": [SwitchFlag(**PRODUCTION, flag="new-checkout", on=False).as_json()]}, "already"),
+        ({"add": [EditUser(username="viewer", is_active=False).as_json()]}, "cannot wait"),
+        ({"title": " "}, "expected a title"),
+    ],
+)
+def test_an_edit_that_makes_no_sense_is_refused(guarded, editor, given, words):
+    submit(SWITCH, actor=editor)
+
+    with pytest.raises(Invalid, match=words):
+        submit(EditRequest(**SHOP, request=1, **given), actor=editor)
+
+    assert request().revision == 1
+
+
+def test_nobody_adds_what_they_may_not_ask_for(guarded, editor, viewer):
+    submit(SWITCH, actor=editor)
+
+    with pytest.raises(Denied):
+        submit(EditRequest(**SHOP, request=1, add=[half().as_json()]), actor=viewer)
+
+
+def test_an_edit_settles_no_conflict_in_what_it_leaves_alone(search, guarded, editor):
+    mine = [half("search"), SWITCH]
+    submit(*mine, actor=editor)
+    theirs = ConfigureFlag(**PRODUCTION, flag="search", fallthrough={"variation": "off"})
+    _bypass(theirs)
+    submit(EditRequest(**SHOP, request=1, title="Launch", reason="It is time"), actor=editor)
+    assert (request().state, request().reason) == ("conflicted", "It is time")
+
+    rows = [request().changes[0], half().as_json()]
+    submit(EditRequest(**SHOP, request=1, changes=rows), actor=editor)
+
+    assert request().state == "conflicted"
+    submit(EditRequest(**SHOP, request=1, changes=rows[1:]), actor=editor)
+    assert request().state == "in_review"
+
+
 def test_only_its_author_and_admins_withdraw_a_request(guarded, editor, reviewer):
     submit(SWITCH, actor=editor)
     with pytest.raises(Denied):

@@ -153,6 +153,19 @@ def test_an_edit_over_somebody_elses_is_refused(guarded, editing):
     assert (first.status, first.data["title"], second.status) == (200, "Launch", 412)
 
 
+def test_more_is_put_into_a_request_on_top_of_what_it_holds(guarded, editing, reviewing):
+    place = asked(editing)
+    assert reviewing.post(f"{place}/review", {"verdict": "approved"}).data["state"] == "approved"
+    more = {"kind": "flag.switched", "environment": "production", "flag": "search", "on": True}
+
+    added = editing.patch(place, {"add": [more], "request_reason": "Both belong together"})
+
+    assert [row["flag"] for row in added.data["changes"]] == ["new-checkout", "search"]
+    assert (added.data["state"], added.data["reason"]) == ("in_review", "Both belong together")
+    assert [row["is_stale"] for row in added.data["verdicts"]] == [True]
+    assert editing.patch(place, {"add": [more], "changes": [more]}).status == 422
+
+
 def test_an_instant_without_its_offset_is_refused(guarded, editing):
     place = asked(editing)
 

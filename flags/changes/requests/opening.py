@@ -105,21 +105,10 @@ class DraftChanges(Change, frozen=True, kw_only=True):
             return opened.perform(scope)
         before = facts(draft)
         # An earlier change in it may have been overtaken, and is not forgiven by a later one.
-        take_in(scope, draft, self._on_top_of(scope, draft), seen_before=draft.seen)
+        take_in(scope, draft, _on_top_of(scope, draft, self.changes), seen_before=draft.seen)
         draft.revision += 1
         scope.save(draft, "changes", "seen", "environments", "revision")
         return [effect_on(self.kind, before, draft)]
-
-    def _on_top_of(self, scope: Scope, draft: Request) -> list[Change]:
-        """All of the draft's changes, then the new ones, which were written in sight of neither."""
-        collected = stored(draft.changes)
-        earlier = as_seen([effect for _, done in rehearse(scope, collected) for effect in done])
-        new = [
-            on_top(row.kept(done), earlier, as_seen(done))
-            for row, done in rehearse(scope, stored(self.changes))
-            if done
-        ]
-        return [*collected, *new]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None
@@ -129,20 +118,24 @@ class DraftChanges(Change, frozen=True, kw_only=True):
 class EditRequest(OnRequest, frozen=True, kw_only=True):
     """Change what a request asks for, its words or its schedule.
 
-    Verdicts are bound to what the request does and when; those that this overtakes become stale.
+    `changes` takes the place of those that it holds, `add` is put on top of them. Verdicts are
+    bound to what the request does and when; those that this overtakes become stale.
     """
 
     needs = Action.PROPOSE
 
     title: str | UnsetType = UNSET
+    # The request's own reason; the submit's says why it is edited.
+    reason: str | UnsetType = UNSET
     changes: list[dict[str, Any]] | UnsetType = UNSET
+    add: list[dict[str, Any]] | UnsetType = UNSET
     armed: bool | UnsetType = UNSET
     apply_at: datetime | UnsetType | None = UNSET
     expected_revision: int | None = None
 
     def touches(self) -> Sequence[str]:
-        new = () if self.changes is UNSET else touched_by(stored(self.changes))
-        return (*super().touches(), *new)
+        given = [rows for rows in (self.changes, self.add) if rows is not UNSET]
+        return (*super().touches(), *(key for rows in given for key in touched_by(stored(rows))))
 
     def perform(self, scope: Scope) -> list[Effect]:
         request = self.found(scope, *OPEN)
@@ -150,29 +143,44 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         _refuse_stale(request, self.expected_revision)
         editor = scope.account()
         if self.title is not UNSET:
-            request.title = self.title
+            request.title = _some_title(self.title)
+        if self.reason is not UNSET:
+            request.reason = self.reason.strip()
         if self.armed is not UNSET:
             request.is_armed, request.armed_by = self.armed, editor
         if self.apply_at is not UNSET:
             request.apply_at, request.armed_by = _to_come(self.apply_at, scope), editor
-        if self.changes is UNSET:
+        if self.changes is UNSET and self.add is UNSET:
             require_what_it_does(scope, request)
         else:
-            asking = not happens_by_itself(request)
-            require_what_they_need(scope, stored(request.changes), asking=asking)
-            take_in(scope, request, stored(self.changes))
+            self._take_in(scope, request)
             set_going(request, editor)
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
         request.revision += 1
         scope.save(
-            request, "title", "is_armed", "armed_by", "apply_at", "changes", "seen",
+            request, "title", "reason", "is_armed", "armed_by", "apply_at", "changes", "seen",
             "environments", "revision",
         )  # fmt: skip
         if request.state != State.DRAFT:
-            anew = any(one is not UNSET for one in (self.changes, self.armed, self.apply_at))
+            given = (self.changes, self.add, self.armed, self.apply_at)
+            anew = any(one is not UNSET for one in given)
             settle_state(scope, request, set_going_anew=anew)
         return [effect_on(self.kind, before, request)]
+
+    def _take_in(self, scope: Scope, request: Request) -> None:
+        if self.add is not UNSET:
+            if self.changes is not UNSET:
+                raise Invalid.at("add", "expected either changes or what to add, got both")
+            new = _on_top_of(scope, request, self.add)
+            take_in(scope, request, new, seen_before=request.seen)
+            return
+        assert self.changes is not UNSET
+        asking = not happens_by_itself(request)
+        require_what_they_need(scope, stored(request.changes), asking=asking)
+        left_alone = _left_alone(request.changes, self.changes)
+        seen = [row for row in request.seen if row["subject"] in left_alone]
+        take_in(scope, request, stored(self.changes), seen_before=seen)
 
 
 @change("request.rebased")
@@ -306,6 +314,36 @@ class WithdrawRequest(OnRequest, frozen=True, kw_only=True):
         before = facts(request)
         close(scope, request, State.WITHDRAWN, scope.reason)
         return [effect_on(self.kind, before, request)]
+
+
+def _on_top_of(scope: Scope, request: Request, rows: Sequence[dict[str, Any]]) -> list[Change]:
+    """All of the request's changes, then the new ones, which were written in sight of neither."""
+    collected = stored(request.changes)
+    earlier = as_seen([effect for _, done in rehearse(scope, collected) for effect in done])
+    new = [
+        on_top(row.kept(done), earlier, as_seen(done))
+        for row, done in rehearse(scope, stored(rows))
+        if done
+    ]
+    if not new:
+        raise Invalid.at("add", "everything is as these changes would make it already")
+    return [*collected, *new]
+
+
+def _left_alone(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> set[str]:
+    """The subjects of which an edit leaves every change as it was: what moved of them still counts."""
+    by_subject: list[dict[str, list[dict[str, Any]]]] = [{}, {}]
+    for rows, found in zip((old, new), by_subject, strict=True):
+        for row in stored(rows):
+            found.setdefault(subject_of(row), []).append(row.as_json())
+    before, after = by_subject
+    return {subject for subject, rows in before.items() if after.get(subject) == rows}
+
+
+def _some_title(title: str) -> str:
+    if not title.strip():
+        raise Invalid.at("title", "expected a title, got nothing")
+    return title.strip()
 
 
 def _refuse_stale(request: Request, expected_revision: int | None) -> None:
