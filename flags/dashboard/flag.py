@@ -32,19 +32,18 @@ from flags.dashboard.flags import SwitchRow, read_tags, read_variations, variati
 from flags.dashboard.releases import panels_of
 from flags.dashboard.requests import requests_on_flag
 from flags.dashboard.review import (
-    drafted,
+    Save,
     expected_version,
-    is_for_draft,
     problems_of,
     reviewed,
-    timed,
-    told_when,
+    saved,
+    sent_by_editor,
     typed_configuration,
 )
 from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of
 from flags.dashboard.targeting import targeting_of
 from flags.dashboard.undo import told_what_came
-from flags.errors import Conflict, FlagsiteError, Invalid, NotFound, StaleChange
+from flags.errors import Conflict, Invalid, NotFound
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.queries.flags import (
     attributes_in_use,
@@ -54,7 +53,9 @@ from flags.queries.flags import (
     segment_keys,
 )
 
+# What the editor writes, and what it is drawn from.
 EDITED = ("prerequisites", "targets", "rules", "fallthrough", "off_variation")
+SHOWN = ("version", "enabled", *EDITED)
 
 
 def opened_flag(shell: Shell, key: str) -> SwitchRow:
@@ -75,7 +76,8 @@ def targeting(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     environment = chosen_environment(request, shell)
     context = _targeting(shell, row, environment)
     if request.GET.get("edit") == "1" and not context["refusal"]:
-        context |= _for_editing(shell, row.flag)
+        context |= for_editing(shell, row.flag)
+        context |= {"editing": True, "editor": _editor(shell, flag, context)}
     if request.htmx and request.htmx.target == "targeting":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_targeting.html", context)
     context |= panels_of(shell, flag, environment)
@@ -94,28 +96,20 @@ def header(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
 @project_page("flags")
 def preview(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
     """What a save would do: the differences and a place for the reason, or what is wrong."""
-    change = _change_from(request, shell, flag, environment)
-    return _reviewed(request, shell, change)
+    return reviewed(request, shell, _save_from(request, shell, flag, environment))
 
 
 @require_POST
 @project_page("flags")
 def save(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
     """Save the editor's whole state; refused when the flag moved since the editor was opened."""
-    change = _change_from(request, shell, flag, environment)
+    save = _save_from(request, shell, flag, environment)
+    text = f"{flag} is saved in {shell.environment(environment).name}"
     try:
-        if is_for_draft(request):
-            return drafted(
-                request, shell, change, environment, lambda: _saved(request, shell, change)
-            )
-        given = timed(request, change)
-        outcome = submit(given, actor=shell.actor, reason=request.POST.get("reason", ""))
-    except (Invalid, StaleChange) as error:
+        return saved(request, shell, save, text, lambda: _saved(request, shell, flag, environment))
+    except (Invalid, Conflict, NotFound) as error:
         # It was right when it was reviewed; the review says what is wrong with it now.
-        return _reviewed(request, shell, change, error=error)
-    chosen, response = shell.environment(environment), _saved(request, shell, change)
-    text = f"{flag} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told_when(request, response, shell, given, outcome, text)
+        return reviewed(request, shell, save, refusal=error)
 
 
 @require_http_methods(["GET", "POST"])
@@ -210,9 +204,9 @@ def end(request: HttpRequest, shell: Shell, flag: str, how: str) -> HttpResponse
     return told_what_came(request, response, shell, outcome, f"{flag} {said[how]}")
 
 
-def _saved(request: HttpRequest, shell: Shell, change: ConfigureFlag) -> HttpResponse:
+def _saved(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
     """What is served now, in the place of the editor."""
-    row, chosen = opened_flag(shell, change.flag), shell.environment(change.environment)
+    row, chosen = opened_flag(shell, flag), shell.environment(environment)
     response = render(request, "dashboard/parts/_targeting.html", _targeting(shell, row, chosen))
     trigger_client_event(response, "close-dialogs")
     return response
@@ -231,10 +225,22 @@ def _targeting(shell: Shell, row: SwitchRow, environment: Environment) -> dict[s
     }
 
 
-def _for_editing(shell: Shell, flag: Flag) -> dict[str, Any]:
+def _editor(shell: Shell, flag: str, context: dict[str, Any]) -> dict[str, Any]:
+    """Where the editor asks what its save would do, what it was drawn from, and its way out."""
+    environment, named = context["environment"].key, [shell.project.key, flag]
+    page = f"{reverse('flag', args=named)}?{urlencode({'environment': environment})}"
+    return {
+        "preview": reverse("preview-targeting", args=[*named, environment]),
+        "expected": context["targeting"].version,
+        "cancel": page,
+        "noun": "flag",
+        "theirs": page,
+    }
+
+
+def for_editing(shell: Shell, flag: Flag) -> dict[str, Any]:
     """What the editor offers to choose from."""
     return {
-        "editing": True,
         "operator_groups": OPERATOR_GROUPS,
         "modes": MODES,
         "segments": segment_keys(shell.project),
@@ -246,7 +252,9 @@ def _for_editing(shell: Shell, flag: Flag) -> dict[str, Any]:
     }
 
 
-def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str) -> ConfigureFlag:
+def configured_from(
+    request: HttpRequest, shell: Shell, flag: str, environment: str
+) -> ConfigureFlag:
     """The change that the editor's JSON asks for; raises Invalid when it is none."""
     configuration = typed_configuration(request)
     given = {name: configuration[name] for name in EDITED if name in configuration}
@@ -265,30 +273,20 @@ def _change_from(request: HttpRequest, shell: Shell, flag: str, environment: str
         raise Invalid.at("configuration", str(error)) from error
 
 
-def _reviewed(
-    request: HttpRequest,
-    shell: Shell,
-    change: ConfigureFlag,
-    *,
-    error: FlagsiteError | None = None,
-) -> HttpResponse:
-    row = opened_flag(shell, change.flag)
-    environment = shell.environment(change.environment)
-    state = next(state for state in row.states if state["environment"] == environment)
-    named = [shell.project.key, change.flag]
-    return reviewed(
-        request,
-        shell,
-        change,
-        environment=environment,
+def _save_from(request: HttpRequest, shell: Shell, flag: str, environment: str) -> Save:
+    row, place = opened_flag(shell, flag), shell.environment(environment)
+    state = next(state for state in row.states if state["environment"] == place)
+    named = [shell.project.key, flag]
+    return Save(
+        changes=[configured_from(request, shell, flag, environment)],
+        title=f"Save in {place.name}",
+        environment=place,
+        address=reverse("save-targeting", args=[*named, environment]),
+        sends=sent_by_editor(request),
+        page=f"{reverse('flag', args=named)}?{urlencode({'environment': environment})}",
+        replaces="#targeting",
+        is_edited=True,
         version_now=state["configuration"].version,
-        refusal=error,
-        addresses={
-            "save_address": reverse("save-targeting", args=[*named, environment.key]),
-            "saves_into": "targeting",
-            "reload_address": reverse("flag", args=named)
-            + f"?{urlencode({'environment': environment.key})}",
-        },
     )
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import trigger_client_event
 
 from flagengine import Problem
 from flags.changes import UNSET, CreateFlag, SwitchFlag, submit
-from flags.dashboard.shell import Shell, came_from, project_page, refused, status_of
+from flags.dashboard.review import Save, reviewed, saved
+from flags.dashboard.shell import Shell, came_from, project_page, refused, status_of, whole
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
 from flags.models import Flag, Request
@@ -33,7 +35,7 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
     """The list; htmx gets the results alone while someone types or a hint arrives."""
     wanted = filter_from(request)
     found = flag_list(
-        shell.project, shell.environments, wanted, page=_whole(request.GET.get("page"))
+        shell.project, shell.environments, wanted, page=whole(request.GET.get("page")) or 1
     )
     released = released_in(shell.project)
     context = {
@@ -46,7 +48,10 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
     }
     if request.htmx and request.htmx.target == "flag-results":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_flag_results.html", context)
-    context |= {"choices": filter_choices(shell.project), "types": TYPE_NAMES}
+    context |= {
+        "choices": filter_choices(shell.project),
+        "types": TYPE_NAMES,
+    }
     return render(request, "dashboard/flags.html", context)
 
 
@@ -60,25 +65,26 @@ def row(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     return _row(request, shell, found)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @project_page("flags")
 def switch(request: HttpRequest, shell: Shell, flag: str, environment: str) -> HttpResponse:
-    """Switch a flag, if it is still as the page showed it; else show how it is now."""
-    on = request.POST.get("on") == "true"
-    change = SwitchFlag(
-        project=shell.project.key, environment=environment, flag=flag, on=on, was=not on
-    )
+    """Switch a flag, if it is still as the page showed it; else show how it is now.
+
+    A GET says first what that would do, and asks when and why.
+    """
+    save = _switch_from(request, shell, flag, environment)
+    if request.method == "GET":
+        return reviewed(request, shell, save)
+    on, place = request.POST.get("on") == "true", shell.environment(environment).name
+    text = f"{flag} is {'on' if on else 'off'} in {place}"
     try:
-        outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
+        return saved(request, shell, save, text, lambda: _switched(request, shell, flag))
     except StaleChange as error:
         response = _switched(request, shell, flag)
-        response.headers["HX-Trigger"] = json.dumps({"stale": str(error)})
+        response.headers["HX-Trigger"] = json.dumps({"stale": str(error), "close-dialogs": ""})
         return told(request, response, f"{error}. Somebody was faster; this is how it is now.")
-    response = _switched(request, shell, flag)
-    place = shell.environment(environment).name
-    return told_what_came(
-        request, response, shell, outcome, f"{flag} is {'on' if on else 'off'} in {place}"
-    )
+    except (Invalid, Conflict) as error:
+        return reviewed(request, shell, save, refusal=error)
 
 
 @require_http_methods(["GET", "POST"])
@@ -245,6 +251,26 @@ def _problems(error: FlagsiteError) -> list[Problem]:
     return error.problems if isinstance(error, Invalid) else [Problem("key", str(error))]
 
 
+def _switch_from(request: HttpRequest, shell: Shell, flag: str, environment: str) -> Save:
+    asked = request.GET if request.method == "GET" else request.POST
+    on, place = asked.get("on") == "true", shell.environment(environment)
+    # Which part of its page shows the switch, and is drawn again.
+    part = "header" if asked.get("part") == "header" else "row"
+    named = [shell.project.key, flag]
+    change = SwitchFlag(
+        project=shell.project.key, environment=environment, flag=flag, on=on, was=not on
+    )
+    return Save(
+        changes=[change],
+        title=f"Turn {flag} {'on' if on else 'off'} in {place.name}",
+        environment=place,
+        address=reverse("switch-flag", args=[*named, environment]),
+        sends={"on": "true" if on else "false", "part": part},
+        page=reverse("flag", args=named),
+        replaces="#flag-header" if part == "header" else f"[id='row-{flag}']",
+    )
+
+
 def _switched(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     """The part of the page that asked, as it is now."""
     if not request.htmx:  # type: ignore[attr-defined]
@@ -252,20 +278,17 @@ def _switched(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
     found = flag_row(shell.project, shell.environments, flag)
     if found is None:
         raise Http404(f"there is no flag {flag} in {shell.project.key}")
-    return _row(request, shell, found)
+    return trigger_client_event(_row(request, shell, found), "close-dialogs")
 
 
 def _row(request: HttpRequest, shell: Shell, found: FlagRow) -> HttpResponse:
     header = request.headers.get("HX-Target") == "flag-header"
     template = "dashboard/parts/_flag_header.html" if header else "dashboard/parts/_flag_row.html"
-    return render(request, template, {"shell": shell, "row": SwitchRow(found, shell)})
+    context = {"shell": shell, "row": SwitchRow(found, shell)}
+    return render(request, template, context)
 
 
 def _refusal(shell: Shell, flag: Flag, environment: Any) -> str | None:
     if flag.is_archived:
         return "The flag is archived"
     return shell.refusal_in(environment)
-
-
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else 1

@@ -326,7 +326,7 @@ def _restore(
     try:
         outcome = submit(change, actor=shell.actor, reason=reason, dry_run=not wants_it_done)
     except ApprovalNeeded as refusal:
-        approval = asked_for(shell, change, refusal)["approval"]
+        _, approval = asked_for(shell, [change], refusal)
     except FlagsiteError as refusal:
         error = refusal
     else:

@@ -1,24 +1,68 @@
-"""The dialog that stands before a save: what it would do, or what is wrong."""
+"""The dialog that stands before a save: what it would do, or what is wrong, and where it goes.
+
+Every save of a page that alters what is evaluated is a `Save`: `reviewed` shows it, `saved` does
+with it what was chosen there. One template draws it, as a dialog or as a page of its own.
+"""
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django_htmx.http import reswap, retarget
+from django_htmx.http import reswap, retarget, trigger_client_event
 
 from audit.facts import Effect
 from flagengine import Problem
 from flags import differences
-from flags.changes import Change, DraftChanges, GrantLease, OpenRequest, Outcome, submit
+from flags.changes import (
+    UNSET,
+    Change,
+    DraftChanges,
+    EditRequest,
+    GrantLease,
+    OpenRequest,
+    from_json,
+    submit,
+)
 from flags.changes.outlook import outlook
+from flags.changes.releases.leases import Leasable
+from flags.changes.requests.kept import subjects_of
 from flags.dashboard.instants import read_instant
-from flags.dashboard.shell import Shell, status_of
+from flags.dashboard.shell import Shell, came_from, status_of, whole
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import ApprovalNeeded, FlagsiteError, Invalid, StaleChange
 from flags.models import Environment
+from flags.queries.requests import in_review_of
+
+# What is wrong about "When" is said there; the editor has no field for it.
+TIMES = {"apply_at", "lasts", "seconds", "ends_at"}
+UNITS = {"minutes": 60, "hours": 3_600, "days": 86_400}
+
+
+@dataclass(frozen=True)
+class Save:
+    """Changes that were written on a page, and how its dialog speaks of them."""
+
+    changes: list[Change]
+    # What the button does, as `Save in Production`.
+    title: str
+    # Where to save, and what the form sends there besides what is typed into it.
+    address: str
+    sends: dict[str, str | Sequence[str]]
+    # Where the page is as things are now.
+    page: str
+    environment: Environment | None = None
+    # A selector of the part that the answer replaces; an answer without one only says what came.
+    replaces: str = ""
+    # Whether an editor stands behind the dialog, which keeps what was typed.
+    is_edited: bool = False
+    # The version there is now, for who saw an earlier one.
+    version_now: int | None = None
+    # Set where what an open request holds is edited: nothing else becomes of such a save.
+    edit: EditRequest | None = None
 
 
 def typed_configuration(request: HttpRequest) -> dict[str, Any]:
@@ -37,143 +81,209 @@ def expected_version(request: HttpRequest) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def reviewed(
-    request: HttpRequest,
-    shell: Shell,
-    change: Change,
-    *,
-    environment: Environment,
-    version_now: int,
-    addresses: dict[str, str],
-    refusal: FlagsiteError | None = None,
-) -> HttpResponse:
-    """The dialog's inside; `refusal` is what a save was refused with. What is wrong carries its path, which the editor finds the field by.
+def sent_by_editor(request: HttpRequest) -> dict[str, str | Sequence[str]]:
+    """What an editor's save sends again from the dialog."""
+    return {name: request.POST.get(name, "") for name in ("configuration", "expected_version")}
 
-    `addresses` says where to save (`save_address`), which part the answer replaces (`saves_into`)
-    and where the page is as it is now (`reload_address`).
+
+def reviewed(
+    request: HttpRequest, shell: Shell, save: Save, *, refusal: FlagsiteError | None = None
+) -> HttpResponse:
+    """What the save would do; `refusal` is what it was refused with when it was sent.
+
+    What is wrong carries its path, which the editor finds the field by.
     """
     context: dict[str, Any] = {
         "shell": shell,
-        "environment": environment,
-        "configuration": request.POST.get("configuration", ""),
-        "expected_version": expected_version(request),
-        "reason": request.POST.get("reason", ""),
+        "save": save,
+        "sends": _flat(save.sends),
         "typed": request.POST,
         "units": UNITS,
-        **addresses,
+        "back": came_from(request, save.page),
+        "is_page": not request.htmx,  # type: ignore[attr-defined]
+        "may_be_lent": all(isinstance(change, Leasable) for change in save.changes),
     }
     status = 200
-    if isinstance(refusal, Invalid) and {row.path for row in refusal.problems} <= TIMES:
-        context["when_problem"] = refusal
-        status = status_of(refusal)
     try:
-        context |= _differences(submit(change, actor=shell.actor, dry_run=True).effects)
-    except ApprovalNeeded as error:
-        context |= asked_for(shell, change, error)
+        context |= _foreseen(shell, save)
     except StaleChange as error:
-        context |= {"stale": error, "version_now": version_now}
+        context["stale"] = error
         status = status_of(error)
     except FlagsiteError as error:
         context["problems"] = problems_of(error)
         status = status_of(error)
+    else:
+        if refusal is not None:
+            is_time = (
+                isinstance(refusal, Invalid) and {row.path for row in refusal.problems} <= TIMES
+            )
+            context["when_problem" if is_time else "refusal"] = refusal
+            status = status_of(refusal)
+    if context["is_page"]:
+        return render(request, "dashboard/review.html", context, status=status)
     response = render(request, "dashboard/parts/_review.html", context, status=status)
+    trigger_client_event(response, "open-review", after="settle")
     # A save that was refused answers into the dialog, not into the page behind it.
     return reswap(retarget(response, "#review-body"), "innerHTML")
 
 
-def is_for_draft(request: HttpRequest) -> bool:
-    """Whether the save was sent by "Add to my draft"."""
-    return request.POST.get("draft") == "1"
-
-
-def drafted(
+def saved(
     request: HttpRequest,
     shell: Shell,
-    change: Change,
-    environment: str,
+    save: Save,
+    text: str,
     answer: Callable[[], HttpResponse],
 ) -> HttpResponse:
-    """Collect the change instead of asking for it, and answer with the draft it is in.
+    """Do what the dialog says: at once, at a time, for a time, into one's draft or a request.
 
+    `text` is said of what was done at once, beside the `answer` that the page is drawn with then.
     Raises what `submit` raises.
     """
-    collected = DraftChanges(
-        project=shell.project.key, environment=environment, changes=[change.as_json()]
-    )
-    outcome = submit(collected, actor=shell.actor, reason=request.POST.get("reason", ""))
-    number = outcome.effects[0].after["number"]
-    named = shell.environment(environment).name
-    text = f"Added to your draft for {named}, request #{number}"
-    return told(request, answer(), text, link=reverse("request", args=[shell.project.key, number]))
-
-
-# What is wrong about "When" is said there; the editor has no field for it.
-TIMES = {"apply_at", "lasts", "seconds", "ends_at"}
-UNITS = {"minutes": 60, "hours": 3_600, "days": 86_400}
-
-
-def timed(request: HttpRequest, change: Change) -> Change:
-    """The change as the dialog's "When" has it: now, at an instant to come, or for a time."""
     typed = request.POST
+    reason, project = typed.get("reason", ""), shell.project.key
+    given = timed(request, save.changes)
+    rows = [change.as_json() for change in given]
+    match typed.get("goes", ""):
+        case "draft":
+            _refuse_a_time_of_its_own(given)
+            place = typed.get("draft_for", "")
+            drafted = DraftChanges(project=project, environment=place, changes=rows)
+            outcome = submit(drafted, actor=shell.actor, reason=reason)
+            number = outcome.effects[0].after["number"]
+            said = f"Added to your draft for {shell.environment(place).name}, request #{number}"
+        case "request":
+            _refuse_a_time_of_its_own(given)
+            number = whole(typed.get("request"))
+            if number is None:
+                raise Invalid.at("request", "choose one of your requests")
+            submit(
+                EditRequest(project=project, request=number, add=rows),
+                actor=shell.actor,
+                reason=reason,
+            )
+            said = f"Added to request #{number}"
+        case _:
+            outcome = submit(*given, actor=shell.actor, reason=reason)
+            match given:
+                case [OpenRequest(apply_at=at)] if at is not None:
+                    number = outcome.request
+                    said = f"Request #{number} is set for {at:%-d %B %Y, %H:%M} UTC"
+                case [GrantLease()]:
+                    return told_what_came(request, answer(), shell, outcome, f"{text}, for a time")
+                case _:
+                    text = text if outcome.changed else "Nothing was different"
+                    return told_what_came(request, answer(), shell, outcome, text)
+    return told(request, answer(), said, link=reverse("request", args=[project, number]))  # fmt: skip
+
+
+def timed(request: HttpRequest, changes: list[Change]) -> list[Change]:
+    """The changes as the dialog's "When" has them: now, at an instant to come, or for a time."""
+    typed, project = request.POST, changes[0].project
+    rows = [change.as_json() for change in changes]
     match typed.get("when", "now"):
         case "later":
             at = read_instant(typed.get("apply_at", ""), typed.get("offset", ""))
             if at is None:
                 raise Invalid.at("apply_at", "expected a date and a time, got nothing")
-            return OpenRequest(project=change.project, changes=[change.as_json()], apply_at=at)
+            return [OpenRequest(project=project, changes=rows, apply_at=at)]
         case "lease":
             amount, unit = typed.get("lasts", ""), typed.get("lasts_unit", "")
             if not (amount.isascii() and amount.isdigit()) or unit not in UNITS:
                 raise Invalid.at("lasts", f"expected a whole number, got {amount!r}")
             seconds = int(amount) * UNITS[unit]
-            return GrantLease(project=change.project, changes=[change.as_json()], seconds=seconds)
+            return [GrantLease(project=project, changes=rows, seconds=seconds)]
         case _:
-            return change
-
-
-def told_when(
-    request: HttpRequest,
-    response: HttpResponse,
-    shell: Shell,
-    change: Change,
-    outcome: Outcome,
-    text: str,
-) -> HttpResponse:
-    """What a save did or will do: now, at its instant, or until its end."""
-    if isinstance(change, OpenRequest) and change.apply_at is not None:
-        number = outcome.request
-        text = f"Request #{number} is set for {change.apply_at:%-d %B %Y, %H:%M} UTC"
-        address = reverse("request", args=[shell.project.key, number])
-        return told(request, response, text, link=address)
-    if isinstance(change, GrantLease):
-        text = f"{text}, for a time"
-    return told_what_came(request, response, shell, outcome, text)
+            return changes
 
 
 def problems_of(error: FlagsiteError) -> list[Problem]:
     return error.problems if isinstance(error, Invalid) else [Problem("", str(error))]
 
 
-def asked_for(shell: Shell, change: Change, refusal: ApprovalNeeded) -> dict[str, Any]:
-    """What a save would do that becomes a request, which rule asks, and who can give it."""
-    foreseen = outlook(change, actor=shell.actor)
-    return _differences(foreseen.effects) | {
-        "approval": {"because": refusal.lacking, "missing": foreseen.missing}
+def asked_for(
+    shell: Shell, changes: Sequence[Change], refusal: ApprovalNeeded
+) -> tuple[list[Effect], dict[str, Any]]:
+    """What changes would do that become a request; which rule asks, and who can give it."""
+    foreseen = outlook(*changes, actor=shell.actor)
+    return foreseen.effects, {"because": refusal.lacking, "missing": foreseen.missing}
+
+
+def _foreseen(shell: Shell, save: Save) -> dict[str, Any]:
+    """Raises what `submit` raises, but for ApprovalNeeded."""
+    if save.edit is not None:
+        return _foreseen_edit(shell, save, save.edit)
+    approval = None
+    try:
+        effects = submit(*save.changes, actor=shell.actor, dry_run=True).effects
+    except ApprovalNeeded as error:
+        effects, approval = asked_for(shell, save.changes, error)
+    touched = {effect.environment for effect in effects}
+    places = [environment for environment in shell.environments if environment.key in touched]
+    guarded = [environment for environment in places if environment.requires_approval]
+    return _differences(shell, effects) | {
+        "approval": approval,
+        "draft_for": next(iter([*guarded, *places]), None),
+        "own_requests": in_review_of(shell.project, shell.actor.id, [row.key for row in places]),
     }
 
 
-def _differences(every: Sequence[Effect]) -> dict[str, Any]:
-    effects = [effect for effect in every if effect.environment is not None]
+def _foreseen_edit(shell: Shell, save: Save, edit: EditRequest) -> dict[str, Any]:
+    """What the request would do where it is edited, compared with what is there now."""
+    submit(edit, actor=shell.actor, dry_run=True)
+    rows = [] if edit.changes is UNSET else edit.changes
+    foreseen = outlook(*map(from_json, rows), actor=shell.actor)
+    edited = {
+        (subject, change.touches()) for change in save.changes for subject in subjects_of(change)
+    }
+    here = [
+        effect for effect in foreseen.effects if (effect.subject, (effect.environment,)) in edited
+    ]
+    return _differences(shell, here)
+
+
+def _refuse_a_time_of_its_own(given: list[Change]) -> None:
+    if any(isinstance(change, OpenRequest) for change in given):
+        raise Invalid.at(
+            "apply_at", "a request has one time for all that it holds: set it on its page"
+        )
+
+
+def _flat(sends: dict[str, str | Sequence[str]]) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, values in sends.items()
+        for value in ([values] if isinstance(values, str) else values)
+    ]
+
+
+def _differences(shell: Shell, effects: Sequence[Effect]) -> dict[str, Any]:
+    """What changes, where, and of what; the project's facts of who changes nowhere else.
+
+    Flags that change alike in one place are told of together.
+    """
+    names = {environment.key: environment.name for environment in shell.environments}
+    evaluated = {effect.subject for effect in effects if effect.environment is not None}
+    done: dict[tuple[str, str], list[Effect]] = {}
+    for effect in effects:
+        if effect.environment is not None or effect.subject not in evaluated:
+            place = names.get(effect.environment, "") if effect.environment else ""
+            done.setdefault((effect.subject.partition(":")[2], place), []).append(effect)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for (name, place), rows in done.items():
+        words = differences.sentences(rows[0].before, rows[-1].after)
+        alike.setdefault((place, *words), []).append(name)
     return {
-        "changed": bool(every),
-        "sentences": [
-            sentence
-            for effect in effects
-            for sentence in differences.sentences(effect.before, effect.after)
+        "changed": bool(effects),
+        "differences": [
+            {"names": whose, "place": place, "sentences": words}
+            for (place, *words), whose in alike.items()
         ],
-        "lines": [
-            line
-            for effect in effects
-            for line in differences.json_lines(effect.before, effect.after)
+        "as_json": [
+            {
+                "label": f"JSON of {name}" + (f" in {place}" if place else ""),
+                "lines": differences.json_lines(rows[0].before, rows[-1].after),
+            }
+            for (name, place), rows in done.items()
         ],
+        "is_brief": len(done) < 4,
     }

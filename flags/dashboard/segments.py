@@ -29,13 +29,12 @@ from flags.dashboard.conditions import (
 )
 from flags.dashboard.flags import read_tags
 from flags.dashboard.review import (
-    drafted,
+    Save,
     expected_version,
-    is_for_draft,
     problems_of,
     reviewed,
-    timed,
-    told_when,
+    saved,
+    sent_by_editor,
     typed_configuration,
 )
 from flags.dashboard.shell import (
@@ -46,7 +45,7 @@ from flags.dashboard.shell import (
     status_of,
 )
 from flags.dashboard.undo import told, told_what_came
-from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
+from flags.errors import Conflict, Invalid, NotFound
 from flags.models import Environment, Segment
 from flags.queries.flags import attributes_in_use, segment_keys
 from flags.queries.requests import open_requests_on
@@ -112,7 +111,8 @@ def segment(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     environment = chosen_environment(request, shell)
     context = _definition(request, shell, found, environment)
     if request.GET.get("edit") == "1" and not context["refusal"]:
-        context |= _for_editing(shell, found)
+        context |= for_editing(shell, found)
+        context |= {"editing": True, "editor": _editor(shell, segment, context)}
     target = request.htmx.target if request.htmx else None  # type: ignore[attr-defined]
     parts = {"definition": "_definition.html", "segment-ids": "_segment_ids.html"}
     template = f"parts/{parts[target]}" if target in parts else "segment.html"
@@ -123,32 +123,27 @@ def segment(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
 @project_page("segments")
 def preview(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
     """What a save of the condition would do."""
-    return _reviewed(request, shell, _change_from(request, shell, segment, environment))
+    return reviewed(request, shell, _save_from(request, shell, segment, environment))
 
 
 @require_POST
 @project_page("segments")
 def save(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
     """Save the condition; refused when the segment moved since the editor was opened."""
-    change = _change_from(request, shell, segment, environment)
+    save = _save_from(request, shell, segment, environment)
+    text = f"{segment} is saved in {shell.environment(environment).name}"
     try:
-        if is_for_draft(request):
-            return drafted(
-                request, shell, change, environment, lambda: _saved(request, shell, change)
-            )
-        given = timed(request, change)
-        outcome = submit(given, actor=shell.actor, reason=request.POST.get("reason", ""))
-    except (Invalid, StaleChange) as error:
+        return saved(
+            request, shell, save, text, lambda: _saved(request, shell, segment, environment)
+        )
+    except (Invalid, Conflict, NotFound) as error:
         # It was right when it was reviewed; the review says what is wrong with it now.
-        return _reviewed(request, shell, change, error=error)
-    chosen, response = shell.environment(environment), _saved(request, shell, change)
-    text = f"{segment} is saved in {chosen.name}" if outcome.changed else "Nothing was different"
-    return told_when(request, response, shell, given, outcome, text)
+        return reviewed(request, shell, save, refusal=error)
 
 
-def _saved(request: HttpRequest, shell: Shell, change: DefineSegment) -> HttpResponse:
+def _saved(request: HttpRequest, shell: Shell, segment: str, environment: str) -> HttpResponse:
     """The condition as it is now, in the place of the editor."""
-    found, chosen = opened_segment(shell, change.segment), shell.environment(change.environment)
+    found, chosen = opened_segment(shell, segment), shell.environment(environment)
     context = _definition(request, shell, found, chosen)
     response = render(request, "dashboard/parts/_definition.html", context)
     trigger_client_event(response, "close-dialogs")
@@ -281,9 +276,21 @@ def _in(everywhere: list[SegmentInEnvironment], environment: Environment) -> Seg
     raise Http404(f"the segment has no definition in {environment.key}")
 
 
-def _for_editing(shell: Shell, segment: Segment) -> dict[str, Any]:
+def _editor(shell: Shell, segment: str, context: dict[str, Any]) -> dict[str, Any]:
+    """Where the editor asks what its save would do, what it was drawn from, and its way out."""
+    environment, named = context["environment"].key, [shell.project.key, segment]
+    page = f"{reverse('segment', args=named)}?{urlencode({'environment': environment})}"
     return {
-        "editing": True,
+        "preview": reverse("preview-segment", args=[*named, environment]),
+        "expected": context["definition"].version,
+        "cancel": page,
+        "noun": "segment",
+        "theirs": page,
+    }
+
+
+def for_editing(shell: Shell, segment: Segment) -> dict[str, Any]:
+    return {
         "operator_groups": OPERATOR_GROUPS,
         "modes": MODES,
         "segments": [key for key in segment_keys(shell.project) if key != segment.key],
@@ -295,7 +302,7 @@ def _for_editing(shell: Shell, segment: Segment) -> dict[str, Any]:
     }
 
 
-def _change_from(
+def defined_from(
     request: HttpRequest, shell: Shell, segment: str, environment: str
 ) -> DefineSegment:
     try:
@@ -313,30 +320,19 @@ def _change_from(
         raise Invalid.at("configuration", str(error)) from error
 
 
-def _reviewed(
-    request: HttpRequest,
-    shell: Shell,
-    change: DefineSegment,
-    *,
-    error: FlagsiteError | None = None,
-) -> HttpResponse:
-    found = opened_segment(shell, change.segment)
-    environment = shell.environment(change.environment)
-    here = _in(segment_in_environments(found), environment)
-    named = [shell.project.key, change.segment]
-    return reviewed(
-        request,
-        shell,
-        change,
-        environment=environment,
-        version_now=here.definition.version,
-        refusal=error,
-        addresses={
-            "save_address": reverse("save-segment", args=[*named, environment.key]),
-            "saves_into": "definition",
-            "reload_address": reverse("segment", args=named)
-            + f"?{urlencode({'environment': environment.key})}",
-        },
+def _save_from(request: HttpRequest, shell: Shell, segment: str, environment: str) -> Save:
+    found, place = opened_segment(shell, segment), shell.environment(environment)
+    named = [shell.project.key, segment]
+    return Save(
+        changes=[defined_from(request, shell, segment, environment)],
+        title=f"Save in {place.name}",
+        environment=place,
+        address=reverse("save-segment", args=[*named, environment]),
+        sends=sent_by_editor(request),
+        page=f"{reverse('segment', args=named)}?{urlencode({'environment': environment})}",
+        replaces="#definition",
+        is_edited=True,
+        version_now=_in(segment_in_environments(found), place).definition.version,
     )
 
 

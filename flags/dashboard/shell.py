@@ -168,6 +168,11 @@ def asked(request: HttpRequest, name: str) -> str | None:
     return request.GET.get(name, "").replace("\0", "").strip() or None
 
 
+def whole(text: str | None) -> int | None:
+    """A whole number as an address or a form says it; None for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else None
+
+
 def is_part(request: HttpRequest) -> bool:
     """Whether htmx asks for a piece of a page."""
     return bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
@@ -204,8 +209,11 @@ def status_of(error: FlagsiteError) -> int:
 
 
 def came_from(request: HttpRequest, otherwise: str) -> str:
-    """The page of ours that sent this request, to go back to without JavaScript."""
-    address = request.headers.get("Referer", "")
+    """The page of ours that sent this request, to go back to without JavaScript.
+
+    A page that stands in between says in `back` what it was sent by itself.
+    """
+    address = request.POST.get("back") or request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(address, allowed_hosts={request.get_host()}):
         return address
     return otherwise

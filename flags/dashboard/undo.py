@@ -50,11 +50,11 @@ def told(
     project: str = "",
     link: str = "",
 ) -> HttpResponse:
-    """The response, with a message that the page shows for a while.
+    """The response, with a message that the page, or the one it leads to, shows for a while.
 
     With an undo where there is one, or a link to the request that the save became.
     """
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx or "HX-Redirect" in response:  # type: ignore[attr-defined]
         # base.html takes the tags of an info for a link's address, those of a success for an undo.
         level = messages.INFO if link else messages.SUCCESS
         messages.add_message(request, level, text, extra_tags=link or undo or "")

@@ -17,6 +17,9 @@ from flags.dashboard import (
     projects,
     ramp_templates,
     releases,
+    request,
+    request_acts,
+    request_editing,
     requests,
     segments,
     settings,
@@ -62,9 +65,33 @@ urlpatterns = [
     path("p/<str:project>/drafts", requests.drafts, name="drafts"),
     path("p/<str:project>/requests", requests.requests, name="requests"),
     path("p/<str:project>/requests/waiting", requests.waiting, name="requests-waiting"),
-    path("p/<str:project>/requests/<int:number>", requests.show, name="request"),
-    path("p/<str:project>/requests/<int:number>/review", requests.review, name="review-request"),
-    path("p/<str:project>/requests/<int:number>/<str:what>", requests.act, name="act-on-request"),
+    path("p/<str:project>/requests/<int:number>", request.show, name="request"),
+    path(
+        "p/<str:project>/requests/<int:number>/review", request_acts.review, name="review-request"
+    ),
+    path(
+        "p/<str:project>/requests/<int:number>/flags/<str:flag>/<str:environment>",
+        request_editing.edit_flag,
+        name="edit-request-flag",
+    ),
+    path(
+        "p/<str:project>/requests/<int:number>/flags/<str:flag>/<str:environment>/preview",
+        request_editing.preview_flag,
+        name="preview-request-flag",
+    ),
+    path(
+        "p/<str:project>/requests/<int:number>/segments/<str:segment>/<str:environment>",
+        request_editing.edit_segment,
+        name="edit-request-segment",
+    ),
+    path(
+        "p/<str:project>/requests/<int:number>/segments/<str:segment>/<str:environment>/preview",
+        request_editing.preview_segment,
+        name="preview-request-segment",
+    ),
+    path(
+        "p/<str:project>/requests/<int:number>/<str:what>", request_acts.act, name="act-on-request"
+    ),
     path("audit", audit.site_audit, name="site-audit"),
     path("audit/<uuid:event>/json", audit.site_event_json, name="site-event-json"),
     path("audit.csv", audit.export_site, {"form": "csv"}, name="export-site-csv"),

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from audit.facts import Actor
 from audit.models import Event
 from flags.access import Rights, rights
 from flags.models import (
     OPEN,
+    REVIEWED,
     Comment,
     Environment,
     Policy,
@@ -93,7 +96,7 @@ def one_request(project: Project, number: int) -> Request | None:
     """With author and everybody who had a hand in it; two queries."""
     rows = Request.objects.filter(project=project, number=number)
     return (
-        rows.select_related("author", "armed_by", "bypass_reviewed_by")
+        rows.select_related("author", "armed_by", "applied_by", "bypass_reviewed_by")
         .prefetch_related("contributors")
         .first()
     )
@@ -177,6 +180,16 @@ def requests_numbered(project: Project, numbers: Sequence[int]) -> list[Request]
 def open_of(project: Project, user_id: str) -> list[Request]:
     """What somebody asked for, or drafts, and is not done with; one query."""
     return list(_all(project).filter(author_id=int(user_id), state__in=OPEN).order_by("-number"))
+
+
+def in_review_of(project: Project, user_id: str, environments: Sequence[str]) -> list[Request]:
+    """What somebody asked for that touches one of these environments and may still be edited.
+
+    One query; none of it drafts. Without environments, all that they asked for.
+    """
+    rows = Request.objects.filter(project=project, author_id=user_id, state__in=REVIEWED)
+    touching = [Q(environments__contains=[key]) for key in environments]
+    return list(rows.filter(reduce(or_, touching, Q())).order_by("-number"))
 
 
 def unsigned_bypasses(project: Project) -> list[Request]:

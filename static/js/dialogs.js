@@ -10,3 +10,8 @@ document.addEventListener("click", (event) => {
 document.addEventListener("close-dialogs", () =>
   document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()),
 );
+// … or that it has brought in what a save would do.
+document.addEventListener("open-review", () => {
+  const dialog = document.getElementById("review");
+  if (!dialog.open) dialog.showModal();
+});

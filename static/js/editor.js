@@ -283,6 +283,9 @@ let leaving = false;
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-reload]")) leaving = true; // the person said so
 });
+document.addEventListener("htmx:beforeOnLoad", ({ detail }) => {
+  if (detail.xhr.getResponseHeader("HX-Redirect")) leaving = true; // it is saved
+});
 window.addEventListener("beforeunload", (event) => {
   const editor = document.querySelector("[data-editor]");
   if (!leaving && editor?.isDirty?.()) event.preventDefault();

@@ -51,11 +51,15 @@ def test_saves_are_collected_and_asked_for_at_once(guarded, browser):
         )
     )
     for flag in ("checkout", "search"):
-        answer = configured(fallthrough={"variation": "off"}) | {"draft": "1"}
+        answer = configured(fallthrough={"variation": "off"}) | {
+            "goes": "draft",
+            "draft_for": "production",
+        }
         editing.post(save.format(flag), answer)
     condition = {"when": {"attribute": "plan", "op": "exists"}}
     editing.post(
-        "/p/shop/segments/beta/definition/production", configured(**condition) | {"draft": "1"}
+        "/p/shop/segments/beta/definition/production",
+        configured(**condition) | {"goes": "draft", "draft_for": "production"},
     )
 
     draft = Request.objects.get()
@@ -107,3 +111,17 @@ def test_a_segment_says_that_a_request_would_change_it(guarded, browser, editor)
     for page in ("segments/beta", "segments/beta/settings", "segments/beta/requests"):
         said = words(editing.get(f"/p/shop/{page}"))
         assert "Request #1 would change this segment in production" in said
+
+
+def test_a_segments_save_is_put_into_a_request_too(guarded, browser, editor):
+    submit(SwitchFlag(**PRODUCTION, flag="checkout", on=True), actor=editor)
+    editing = browser("editor")
+    save = "/p/shop/segments/beta/definition/production"
+    condition = configured(when={"attribute": "plan", "op": "exists"})
+
+    assert "Add to request #1" in words(editing.post(save + "/preview", condition))
+    editing.post(save, condition | {"goes": "request", "request": "1"})
+
+    assert [row["kind"] for row in Request.objects.get().changes] == [
+        "flag.switched", "segment.defined",
+    ]  # fmt: skip

@@ -14,11 +14,13 @@ from flags.changes import (
     CreateProject,
     EditEnvironment,
     EditFlag,
+    ReviewRequest,
     SwitchFlag,
+    WithdrawRequest,
     submit,
 )
 from flags.dashboard.undo import way_back
-from flags.models import Flag, FlagConfiguration
+from flags.models import Flag, FlagConfiguration, Lease, Request
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -269,6 +271,127 @@ def test_a_switch_where_approval_is_required_becomes_a_request(signed_in, a_flag
     assert "Sent for approval as request #1: needs 1 more approval by a reviewer" in words(answer)
     assert 'href="/p/shop/requests/1"' in answer.content.decode()
     assert 'aria-checked="true"' not in answer.content.decode()
+
+
+@pytest.fixture
+def guarded(a_flag):
+    for key in ("new-checkout", "search"):
+        a_flag(key)
+    submit(
+        EditEnvironment(project="shop", environment="production", requires_approval=True),
+        actor=OPERATOR,
+    )
+
+
+SWITCH_HERE = "/p/shop/flags/new-checkout/switch/{}"
+
+
+@pytest.mark.parametrize("headers", [HTMX, {}])
+def test_a_switch_that_asks_others_says_so_first(signed_in, guarded, headers):
+    editor = signed_in()
+    listed = editor.get("/p/shop/flags").content.decode()
+    assert f'action="{SWITCH_HERE.format("production")}" method="get"' in listed
+    assert f'action="{SWITCH_HERE.format("staging")}" method="post"' in listed
+
+    asked = editor.get(SWITCH_HERE.format("production"), {"on": "true"}, headers=headers)
+
+    said = words(asked)
+    assert "Turn new-checkout on in Production?" in said
+    assert "Send for approval" in said
+    assert "Turned on" in said
+    assert "production: every change asks for approval" in said
+    assert "1 more approval by a reviewer or above" in said
+    assert "For a time, then back" in said
+    assert "Add to my draft" in said
+    assert asked.headers.get("HX-Retarget") == ("#review-body" if headers else None)
+    assert not Request.objects.exists()
+
+
+def test_a_switch_is_sent_for_approval_with_its_reason(signed_in, guarded):
+    sent = {"on": "true", "reason": "Launch day", "back": "/p/shop/flags?q=new"}
+
+    answer = signed_in().post(SWITCH_HERE.format("production"), sent)
+
+    assert answer["Location"] == "/p/shop/flags?q=new"
+    assert Request.objects.get().reason == "Launch day"
+    elsewhere = {"on": "true", "back": "https://elsewhere.example/"}
+    assert signed_in().post(SWITCH_HERE.format("staging"), elsewhere)["Location"] == "/p/shop/flags"
+
+
+def test_any_switch_is_made_later_or_for_a_time(signed_in, a_flag):
+    a_flag()
+    editor = signed_in()
+    page = words(editor.get("/p/shop/flags/new-checkout"))
+    assert "Switch new-checkout in Production later or for a time" in page
+    address = SWITCH_HERE.format("production")
+    assert "Turn new-checkout on in Production?" in words(editor.get(address, {"on": "true"}))
+
+    editor.post(address, {"on": "true", "when": "lease", "lasts": "2", "lasts_unit": "hours"})
+    assert Lease.objects.get().lasts_seconds == 7_200
+    editor.post(address, {"on": "false", "when": "later", "apply_at": "2100-06-01T09:00"})
+    assert Request.objects.get().state == "scheduled"
+    assert is_on("new-checkout", "production")
+
+
+def test_what_is_wrong_with_the_time_is_said_in_the_dialog(signed_in, a_flag):
+    a_flag()
+    sent = {"on": "true", "when": "lease", "lasts": "soon", "lasts_unit": "hours"}
+
+    answer = signed_in().post(SWITCH_HERE.format("production"), sent, headers=HTMX)
+
+    assert answer.status_code == 422
+    assert "expected a whole number" in words(answer)
+    assert answer["HX-Retarget"] == "#review-body"
+    assert not is_on("new-checkout", "production")
+
+
+def test_a_draft_collects_where_nobody_is_asked_too(signed_in, a_flag):
+    a_flag()
+    editor, address = signed_in(), SWITCH_HERE.format("staging")
+    assert "Add to my draft" in words(editor.get(address, {"on": "true"}))
+
+    answer = editor.post(
+        address, {"on": "true", "goes": "draft", "draft_for": "staging"}, headers=HTMX
+    )
+
+    assert "Added to your draft for Staging, request #1" in words(answer)
+    assert not is_on("new-checkout", "staging")
+    assert "Nothing of it asks for approval" in words(editor.get("/p/shop/requests/1"))
+    editor.post("/p/shop/requests/1/submit", {"title": "Two switches", "apply": "1"})
+    assert is_on("new-checkout", "staging")
+    assert Request.objects.get().state == "applied"
+
+
+def test_a_save_is_put_into_a_request_of_ones_own(signed_in, guarded, editor, admin, reviewer):
+    production = {"project": "shop", "environment": "production"}
+    mine, theirs = (
+        submit(SwitchFlag(**production, flag="search", on=True), actor=actor, reason="Sale").request
+        for actor in (editor, admin)
+    )
+    submit(ReviewRequest(project="shop", request=mine, verdict="approved"), actor=reviewer)
+    assert Request.objects.get(number=mine).state == "approved"
+    browser, address = signed_in(), SWITCH_HERE.format("production")
+
+    offered = words(browser.get(address, {"on": "true"}, headers=HTMX))
+    assert f"Add to request #{mine} · search: switched" in offered
+    assert "Verdicts given so far are asked for again" in offered
+    assert f"#{theirs}" not in offered
+    assert "Add to request" not in words(browser.get(SWITCH_HERE.format("staging"), {"on": "true"}))
+    answer = browser.post(address, {"on": "true", "goes": "request", "request": str(mine)})
+
+    found = Request.objects.get(number=mine)
+    assert answer.status_code == 302
+    assert [row["flag"] for row in found.changes] == ["search", "new-checkout"]
+    assert found.state == "in_review"
+    assert not is_on("new-checkout", "production")
+
+    submit(WithdrawRequest(project="shop", request=mine), actor=editor)
+    late = {"on": "true", "goes": "request", "request": str(mine)}
+    refused = browser.post(address, late, headers=HTMX)
+    assert refused.status_code == 409
+    assert f"request {mine} is withdrawn" in words(refused)
+    timed = late | {"when": "later", "apply_at": "2100-06-01T09:00"}
+    assert "one time for all" in words(browser.post(address, timed, headers=HTMX))
 
 
 def test_an_undo_of_somebody_elses_making_is_refused(signed_in):

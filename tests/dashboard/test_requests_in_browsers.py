@@ -16,7 +16,7 @@ from flags.changes import (
 )
 from flags.models import Environment, Flag, Policy, Verdict
 from tests.cast import OPERATOR
-from tests.dashboard.conftest import faults
+from tests.dashboard.conftest import faults, violations
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
@@ -74,7 +74,12 @@ def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
     reviewing = visit("reviewer").open("/p/shop/requests")
     switch = editing.get_by_role("switch", name="new-checkout in Production").first
 
-    switch.click()
+    switch.press("Enter")
+    dialog = editing.get_by_role("dialog", name="Turn new-checkout on in Production?")
+    expect(dialog).to_contain_text("production: every change asks for approval")
+    assert violations(editing) == []
+    dialog.get_by_label("Reason").fill("Launch day")
+    dialog.get_by_role("button", name="Send for approval").press("Enter")
     toast = editing.locator("[data-toast]")
     expect(toast).to_contain_text("Sent for approval as request #1: needs 1 more approval")
     expect(switch).to_have_attribute("aria-checked", "false")
@@ -94,6 +99,23 @@ def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
     assert is_on()
     editing.goto(editing.url.split("/requests")[0] + "/flags")
     expect(switch).to_have_attribute("aria-checked", "true")
+
+
+def test_what_a_request_holds_is_edited_in_the_editor(visit, guarded, editor):
+    submit(SwitchFlag(**PRODUCTION, flag="banner", on=True), actor=editor)
+    visitor = visit("editor")
+    page = visitor.open("/p/shop/requests/1")
+
+    page.get_by_role("link", name="Edit banner in Production").press("Enter")
+    expect(page.get_by_text("You are editing request #1")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("Variation when off").select_option("on")
+    page.get_by_role("button", name="Review and save").click()
+    page.get_by_role("button", name="Save into request #1").click()
+
+    expect(page.locator("[data-toast]")).to_contain_text("Your edit is in request #1")
+    expect(page.get_by_text("When off it serves on instead of off")).to_be_visible()
+    assert visitor.complaints == []
 
 
 def test_a_verdict_is_not_lent_to_what_the_request_became_meanwhile(visit, guarded, editor):

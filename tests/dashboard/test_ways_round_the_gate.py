@@ -12,6 +12,7 @@ from flags.changes import (
     ConfigureFlag,
     CreateSegment,
     EditEnvironment,
+    ReviewRequest,
     SwitchFlag,
     submit,
 )
@@ -68,7 +69,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         targeting(targets=[{"variation": "on", "by": "targetingKey", "keys": ["me"]}]),
     ),
     "a draft": (
-        f"{P}/flags/checkout/targeting/production", targeting(rules=[]) | {"draft": "1"},
+        f"{P}/flags/checkout/targeting/production", targeting(rules=[]) | {"goes": "draft", "draft_for": "production"},
     ),
     "a save for a time": (
         f"{P}/flags/checkout/targeting/production",
@@ -160,6 +161,21 @@ def test_a_restored_version_asks_too(guarded, client):
     assert answer.status_code in (200, 302)
     assert unaltered(guarded, before)
     assert Request.objects.count() == 1
+
+
+def test_a_request_that_was_approved_carries_nothing_that_is_added(guarded, client, editor, users):
+    submit(SwitchFlag(**PRODUCTION, flag="search", on=True), actor=users["admin"].as_actor())
+    approving = ReviewRequest(project="shop", request=1, verdict="approved")
+    submit(approving, actor=users["reviewer"].as_actor())
+    before = encoded(ruleset_document(guarded))
+    added = {"on": "false", "goes": "request", "request": "1"}
+
+    client.post(f"{P}/flags/checkout/switch/production", added)
+    refused = client.post(f"{P}/requests/1/apply")
+
+    assert refused.status_code == 403
+    assert len(Request.objects.get().changes) == 2
+    assert unaltered(guarded, before)
 
 
 def test_several_switches_one_after_the_other_are_a_request_each(guarded, client):

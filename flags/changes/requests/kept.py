@@ -46,6 +46,11 @@ def subject_of(row: Change) -> str:
     return f"{noun}:{getattr(row, 'key', None) or getattr(row, named, '')}"
 
 
+def subjects_of(row: Change) -> set[str]:
+    """The same of all that it holds: a lease is of several things."""
+    return {subject_of(part) for part in parts_of(row)}
+
+
 def without(row: Change, subject: str) -> Change | None:
     """The change with nothing of this subject; None where nothing is left of it."""
     left = [part for part in parts_of(row) if subject_of(part) != subject]

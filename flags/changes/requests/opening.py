@@ -20,6 +20,7 @@ from flags.changes.requests.kept import (
     set_going,
     stored,
     subject_of,
+    subjects_of,
     take_in,
     touched_by,
     without,
@@ -335,7 +336,8 @@ def _left_alone(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) ->
     by_subject: list[dict[str, list[dict[str, Any]]]] = [{}, {}]
     for rows, found in zip((old, new), by_subject, strict=True):
         for row in stored(rows):
-            found.setdefault(subject_of(row), []).append(row.as_json())
+            for subject in subjects_of(row):
+                found.setdefault(subject, []).append(row.as_json())
     before, after = by_subject
     return {subject for subject, rows in before.items() if after.get(subject) == rows}
 
