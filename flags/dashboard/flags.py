@@ -20,6 +20,15 @@ from flags.models import Flag, Request
 from flags.queries.flags import FlagFilter, FlagRow, filter_choices, flag_list, flag_row
 from flags.queries.releases import released_in
 
+# What the list's bar does to the flags that are chosen, and what it calls that.
+ACTIONS = {
+    "on": "Switch on",
+    "off": "Switch off",
+    "tag": "Add a tag",
+    "untag": "Remove a tag",
+    "archive": "Archive",
+}
+ACTIONS_OF_ARCHIVED = {"restore": "Restore", "tag": "Add a tag", "untag": "Remove a tag"}
 TYPE_NAMES = {
     "boolean": "Boolean",
     "string": "String",
@@ -45,12 +54,14 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
         "rows": [SwitchRow(row, shell, released) for row in found.rows],
         "previous_page": found.page - 1,
         "next_page": found.page + 1,
+        "may_choose": may_choose(shell),
     }
     if request.htmx and request.htmx.target == "flag-results":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_flag_results.html", context)
     context |= {
         "choices": filter_choices(shell.project),
         "types": TYPE_NAMES,
+        "actions": ACTIONS_OF_ARCHIVED if wanted.archived else ACTIONS,
     }
     return render(request, "dashboard/flags.html", context)
 
@@ -136,6 +147,11 @@ class SwitchRow:
             }
             for state in found.states
         ]
+
+
+def may_choose(shell: Shell) -> bool:
+    """Whether there is anything that this person may do to several flags at once."""
+    return shell.may_edit or any(shell.refusal_in(place) is None for place in shell.environments)
 
 
 def filter_from(request: HttpRequest) -> FlagFilter:
@@ -284,7 +300,7 @@ def _switched(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
 def _row(request: HttpRequest, shell: Shell, found: FlagRow) -> HttpResponse:
     header = request.headers.get("HX-Target") == "flag-header"
     template = "dashboard/parts/_flag_header.html" if header else "dashboard/parts/_flag_row.html"
-    context = {"shell": shell, "row": SwitchRow(found, shell)}
+    context = {"shell": shell, "row": SwitchRow(found, shell), "may_choose": may_choose(shell)}
     return render(request, template, context)
 
 

@@ -6,7 +6,7 @@ with it what was chosen there. One template draws it, as a dialog or as a page o
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +61,8 @@ class Save:
     is_edited: bool = False
     # The version there is now, for who saw an earlier one.
     version_now: int | None = None
+    # What was chosen with the rest and cannot be done: its key, and why.
+    left_out: list[tuple[str, str]] = field(default_factory=list)
     # Set where what an open request holds is edited: nothing else becomes of such a save.
     edit: EditRequest | None = None
 
@@ -139,41 +141,45 @@ def saved(
     `text` is said of what was done at once, beside the `answer` that the page is drawn with then.
     Raises what `submit` raises.
     """
-    typed = request.POST
-    reason, project = typed.get("reason", ""), shell.project.key
     given = timed(request, save.changes)
+    if request.POST.get("goes"):
+        number, said = _collected(request, shell, given)
+        link = reverse("request", args=[shell.project.key, number])
+        return told(request, answer(), said, link=link)
+    outcome = submit(*given, actor=shell.actor, reason=request.POST.get("reason", ""))
+    match given:
+        case [OpenRequest(apply_at=at)] if at is not None:
+            said = f"Request #{outcome.request} is set for {at:%-d %B %Y, %H:%M} UTC"
+            link = reverse("request", args=[shell.project.key, outcome.request])
+            return told(request, answer(), said, link=link)
+        case [GrantLease()]:
+            text = f"{text}, for a time"
+        case _ if not outcome.changed:
+            text = "Nothing was different"
+    return told_what_came(request, answer(), shell, outcome, text)
+
+
+def _collected(request: HttpRequest, shell: Shell, given: Sequence[Change]) -> tuple[int, str]:
+    """The number of the draft or the request that the changes are in now, and what is said of it."""
+    typed, project = request.POST, shell.project.key
+    if any(isinstance(change, OpenRequest) for change in given):
+        raise Invalid.at(
+            "apply_at", "a request has one time for all that it holds: set it on its page"
+        )
     rows = [change.as_json() for change in given]
-    match typed.get("goes", ""):
-        case "draft":
-            _refuse_a_time_of_its_own(given)
-            place = typed.get("draft_for", "")
-            drafted = DraftChanges(project=project, environment=place, changes=rows)
-            outcome = submit(drafted, actor=shell.actor, reason=reason)
-            number = outcome.effects[0].after["number"]
-            said = f"Added to your draft for {shell.environment(place).name}, request #{number}"
-        case "request":
-            _refuse_a_time_of_its_own(given)
-            number = whole(typed.get("request"))
-            if number is None:
-                raise Invalid.at("request", "choose one of your requests")
-            submit(
-                EditRequest(project=project, request=number, add=rows),
-                actor=shell.actor,
-                reason=reason,
-            )
-            said = f"Added to request #{number}"
-        case _:
-            outcome = submit(*given, actor=shell.actor, reason=reason)
-            match given:
-                case [OpenRequest(apply_at=at)] if at is not None:
-                    number = outcome.request
-                    said = f"Request #{number} is set for {at:%-d %B %Y, %H:%M} UTC"
-                case [GrantLease()]:
-                    return told_what_came(request, answer(), shell, outcome, f"{text}, for a time")
-                case _:
-                    text = text if outcome.changed else "Nothing was different"
-                    return told_what_came(request, answer(), shell, outcome, text)
-    return told(request, answer(), said, link=reverse("request", args=[project, number]))  # fmt: skip
+    reason = typed.get("reason", "")
+    if typed["goes"] == "draft":
+        place = shell.environment(typed.get("draft_for", ""))
+        drafted = DraftChanges(project=project, environment=place.key, changes=rows)
+        drafting = submit(drafted, actor=shell.actor, reason=reason)
+        number: int = drafting.effects[0].after["number"]
+        return number, f"Added to your draft for {place.name}, request #{number}"
+    own = whole(typed.get("request"))
+    if own is None:
+        raise Invalid.at("request", "choose one of your requests")
+    added = EditRequest(project=project, request=own, add=rows)
+    submit(added, actor=shell.actor, reason=reason)
+    return own, f"Added to request #{own}"
 
 
 def timed(request: HttpRequest, changes: list[Change]) -> list[Change]:
@@ -210,6 +216,8 @@ def asked_for(
 
 def _foreseen(shell: Shell, save: Save) -> dict[str, Any]:
     """Raises what `submit` raises, but for ApprovalNeeded."""
+    if not save.changes:
+        return {"changed": False}
     if save.edit is not None:
         return _foreseen_edit(shell, save, save.edit)
     approval = None
@@ -239,13 +247,6 @@ def _foreseen_edit(shell: Shell, save: Save, edit: EditRequest) -> dict[str, Any
         effect for effect in foreseen.effects if (effect.subject, (effect.environment,)) in edited
     ]
     return _differences(shell, here)
-
-
-def _refuse_a_time_of_its_own(given: list[Change]) -> None:
-    if any(isinstance(change, OpenRequest) for change in given):
-        raise Invalid.at(
-            "apply_at", "a request has one time for all that it holds: set it on its page"
-        )
 
 
 def _flat(sends: dict[str, str | Sequence[str]]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from django.urls import path
 from flags.dashboard import (
     account,
     audit,
+    bulk,
     calendar,
     compare,
     connect,
@@ -33,6 +34,8 @@ urlpatterns = [
     path("projects", projects.projects, name="projects"),
     path("p/<str:project>/undo", undo.take_back, name="undo"),
     path("p/<str:project>/flags", flags.flags, name="flags"),
+    path("p/<str:project>/bulk", bulk.save, name="bulk"),
+    path("p/<str:project>/bulk/preview", bulk.preview, name="preview-bulk"),
     path("p/<str:project>/new-flag", flags.create, name="create-flag"),
     path("p/<str:project>/flags/<str:flag>/row", flags.row, name="flag-row"),
     path(

@@ -1,6 +1,7 @@
 """Flags as the pages show them: a list with a state per environment, and one flag whole."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -112,6 +113,19 @@ def flag_row(project: Project, environments: list[Environment], key: str) -> Fla
         _with_last_change(Flag.objects.filter(project=project, key=key)).select_related("owner")
     )
     return _rows(flags, environments)[0] if flags else None
+
+
+def flags_called(project: Project, keys: Sequence[str]) -> dict[str, Flag]:
+    """The flags of these keys, by key; one query."""
+    return {flag.key: flag for flag in Flag.objects.filter(project=project, key__in=keys)}
+
+
+def flags_on(environment: Environment, keys: Sequence[str]) -> set[str]:
+    """Which of the flags of these keys are on there; one query."""
+    rows = FlagConfiguration.objects.filter(
+        environment=environment, enabled=True, flag__key__in=keys
+    )
+    return set(rows.values_list("flag__key", flat=True))
 
 
 def filter_choices(project: Project) -> FilterChoices:

@@ -101,6 +101,43 @@ def test_a_switch_is_asked_for_approved_and_applied(visit, guarded):
     expect(switch).to_have_attribute("aria-checked", "true")
 
 
+def test_several_flags_are_chosen_and_asked_for_together(visit, guarded, editor):
+    visitor = visit("editor")
+    page = visitor.open("/p/shop/flags")
+    bar = page.get_by_role("form", name="What to do with the chosen flags")
+    expect(bar).to_be_hidden()
+
+    page.get_by_role("checkbox", name="Choose banner").press("Space")
+    expect(page.locator("#announcements")).to_contain_text("1 flag chosen")
+    submit(
+        SwitchFlag(project="shop", environment="staging", flag="banner", on=True), actor=OPERATOR
+    )
+    deliver("broadcast")
+    staging = page.get_by_role("switch", name="banner in Staging").first
+    expect(staging).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_role("checkbox", name="Choose banner")).to_be_checked()
+    page.get_by_role("checkbox", name="Choose all on this page").press("Space")
+    expect(bar).to_contain_text("2 flags chosen")
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.locator(f"html[data-bs-theme={scheme}]").wait_for(state="attached")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    bar.get_by_label("in", exact=True).select_option("production")
+    bar.get_by_role("button", name="Review").press("Enter")
+    dialog = page.get_by_role("dialog", name="Switch 2 flags on in Production?")
+    expect(dialog).to_contain_text("Turned on")
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Send for approval").press("Enter")
+
+    expect(page.locator("[data-toast]")).to_contain_text("Sent for approval as request #1")
+    expect(dialog).to_be_hidden()
+    expect(bar).to_be_hidden()
+    assert visitor.complaints == []
+
+
 def test_what_a_request_holds_is_edited_in_the_editor(visit, guarded, editor):
     submit(SwitchFlag(**PRODUCTION, flag="banner", on=True), actor=editor)
     visitor = visit("editor")
@@ -114,7 +151,7 @@ def test_what_a_request_holds_is_edited_in_the_editor(visit, guarded, editor):
     page.get_by_role("button", name="Save into request #1").click()
 
     expect(page.locator("[data-toast]")).to_contain_text("Your edit is in request #1")
-    expect(page.get_by_text("When off it serves on instead of off")).to_be_visible()
+    expect(page.get_by_text("When off it serves on instead of off", exact=True)).to_be_visible()
     assert visitor.complaints == []
 
 

@@ -102,6 +102,11 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a new flag": (f"{P}/new-flag", {"key": "another", "type": "boolean"} | VARIATIONS),
     "a new segment": (f"{P}/new-segment", {"key": "another"}),
+    "several switches at once": (
+        f"{P}/bulk",
+        {"what": "on", "environment": "production", "flag": ["search", "checkout"]},
+    ),
+    "the archive of several": (f"{P}/bulk", {"what": "archive", "flag": ["search", "checkout"]}),
     "the archive": (f"{P}/flags/checkout/end/archive", {}),
     "a deleted segment": (f"{P}/segments/unused/delete", {"typed_key": "unused"}),
     "no guard": (f"{P}/settings/environments/production", {"name": "Production"}),
