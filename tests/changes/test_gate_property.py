@@ -261,15 +261,21 @@ class People(RuleBasedStateMachine):
 
     @rule(
         draw=st.integers(0, 9), who=askers, change=st.none() | writes, armed=st.booleans(),
-        hours=st.sampled_from([None, 2]),
+        hours=st.sampled_from([None, 2]), how=st.sampled_from(["changes", "add"]),
     )  # fmt: skip
     def edits(
-        self, draw: int, who: str, change: Change | None, armed: bool, hours: int | None
+        self,
+        draw: int,
+        who: str,
+        change: Change | None,
+        armed: bool,
+        hours: int | None,
+        how: str,
     ) -> None:
         if (number := self.a_request(draw)) is not None:
             given: dict[str, Any] = {"armed": armed}
             if change is not None:
-                given = {"changes": [change.as_json()]}
+                given = {how: [change.as_json()]}
             elif hours is not None:
                 given = {"apply_at": self.now + timedelta(hours=hours)}
             self.attempt(EditRequest(**SHOP, request=number, **given), who)
@@ -284,7 +290,7 @@ class People(RuleBasedStateMachine):
 
     @rule(
         change=writes, other=writes, who=askers, reviewer=reviewers,
-        between=st.sampled_from(["nothing", "nothing", "edit", "armed", "undo", "demotion"]),
+        between=st.sampled_from(["nothing", "nothing", "edit", "add", "armed", "undo", "demotion"]),
     )  # fmt: skip
     def goes_nearly_all_the_way(
         self, change: Change, other: Change, who: str, reviewer: str, between: str
@@ -298,6 +304,8 @@ class People(RuleBasedStateMachine):
         match between:
             case "edit":
                 self.attempt(EditRequest(**request, changes=[other.as_json()]), who)
+            case "add":
+                self.attempt(EditRequest(**request, add=[other.as_json()]), who)
             case "armed":
                 self.attempt(EditRequest(**request, armed=True), who)
             case "undo":

@@ -404,6 +404,7 @@ def test_a_save_is_added_to_a_request_that_was_approved_and_asks_again(
     assert [row["kind"] for row in request().changes] == [
         "flag.switched", "flag.switched", "flag.configured",
     ]  # fmt: skip
+    assert request().title == "new-checkout, search: configured, switched"
     assert request().state == "in_review"
     with pytest.raises(ApprovalNeeded):
         apply(editor)
@@ -411,6 +412,15 @@ def test_a_save_is_added_to_a_request_that_was_approved_and_asks_again(
     apply(editor)
     assert is_on()
     assert is_on("search")
+
+
+def test_a_title_that_somebody_gave_stays(search, guarded, editor):
+    submit(SWITCH, actor=editor)
+    submit(EditRequest(**SHOP, request=1, title="Launch"), actor=editor)
+
+    submit(EditRequest(**SHOP, request=1, add=[half("search").as_json()]), actor=editor)
+
+    assert request().title == "Launch"
 
 
 def test_what_is_added_is_brought_together_with_what_is_there(guarded, editor):

@@ -106,9 +106,9 @@ class DraftChanges(Change, frozen=True, kw_only=True):
             return opened.perform(scope)
         before = facts(draft)
         # An earlier change in it may have been overtaken, and is not forgiven by a later one.
-        take_in(scope, draft, _on_top_of(scope, draft, self.changes), seen_before=draft.seen)
+        _hold(scope, draft, _on_top_of(scope, draft, self.changes), seen_before=draft.seen)
         draft.revision += 1
-        scope.save(draft, "changes", "seen", "environments", "revision")
+        scope.save(draft, "title", "changes", "seen", "environments", "revision")
         return [effect_on(self.kind, before, draft)]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
@@ -174,14 +174,14 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             if self.changes is not UNSET:
                 raise Invalid.at("add", "expected either changes or what to add, got both")
             new = _on_top_of(scope, request, self.add)
-            take_in(scope, request, new, seen_before=request.seen)
+            _hold(scope, request, new, seen_before=request.seen)
             return
         assert self.changes is not UNSET
         asking = not happens_by_itself(request)
         require_what_they_need(scope, stored(request.changes), asking=asking)
         left_alone = _left_alone(request.changes, self.changes)
         seen = [row for row in request.seen if row["subject"] in left_alone]
-        take_in(scope, request, stored(self.changes), seen_before=seen)
+        _hold(scope, request, stored(self.changes), seen_before=seen)
 
 
 @change("request.rebased")
@@ -207,12 +207,12 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
         left = self._without(changes) if self.choice == "drop" else self._settled(scope, request)
         others = [row for row in request.seen if row["subject"] != self.subject]
         require_what_they_need(scope, changes, asking=not happens_by_itself(request))
-        take_in(scope, request, left, seen_before=others)
+        _hold(scope, request, left, seen_before=others)
         set_going(request, editor)
         if editor is not None and editor != request.author:
             request.contributors.add(editor)
         request.revision += 1
-        scope.save(request, "changes", "seen", "environments", "revision", "armed_by")
+        scope.save(request, "title", "changes", "seen", "environments", "revision", "armed_by")
         if request.state != State.DRAFT:
             settle_state(scope, request, set_going_anew=True)
         return [effect_on(self.kind, before, request, subject=self.subject, choice=self.choice)]
@@ -315,6 +315,20 @@ class WithdrawRequest(OnRequest, frozen=True, kw_only=True):
         before = facts(request)
         close(scope, request, State.WITHDRAWN, scope.reason)
         return [effect_on(self.kind, before, request)]
+
+
+def _hold(
+    scope: Scope,
+    request: Request,
+    changes: Sequence[Change],
+    *,
+    seen_before: Sequence[dict[str, Any]],
+) -> None:
+    """Take the changes in, under a title that says what they do unless somebody gave another."""
+    is_called_by_its_changes = request.title == titled(request.seen, request.changes)
+    take_in(scope, request, changes, seen_before=seen_before)
+    if is_called_by_its_changes:
+        request.title = titled(request.seen, request.changes)
 
 
 def _on_top_of(scope: Scope, request: Request, rows: Sequence[dict[str, Any]]) -> list[Change]:
