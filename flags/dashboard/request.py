@@ -22,7 +22,7 @@ from flags.dashboard.requests import STATES, TONES
 from flags.dashboard.shell import Shell, project_page, status_of
 from flags.differences import Line, json_lines, sentences
 from flags.errors import FlagsiteError, Invalid
-from flags.models import OPEN, REVIEWED, Comment, Environment, Request, State, Verdict
+from flags.models import OPEN, REVIEWED, Comment, Environment, Policy, Request, State, Verdict
 from flags.notices.reading import mark_read
 from flags.queries.notices import unread_count
 from flags.queries.requests import conversation_on, events_of, one_request, verdicts_on
@@ -359,9 +359,12 @@ def _may(shell: Shell, found: Request, stands: Standing | None, verdicts: Sequen
     in_review = found.state in REVIEWED
     may_review = access.missing(shell.actor, Action.REVIEW, shell.project)
     asked = [row.environment for row in stands.demands] if stands else []
+    asking = [*stands.demands, *stands.former] if stands else []
+    policies = {row.environment: row.policy for row in asking}
+    here = {row.key: row for row in shell.environments if row.key in found.environments}
     return May(
         approve=may_review or _why_no_approval(shell, stands, mine, is_mine=is_mine),
-        judge=in_review and not is_mine and may_review is None and _counts(shell, found, asked),
+        judge=in_review and not is_mine and may_review is None and _counts(shell, found, policies),
         apply=_why_no_applying(shell, found, stands),
         edit=_refusal(shell, found, stands, asking=True),
         bypass=_why_no_bypass(shell, asked),
@@ -373,18 +376,17 @@ def _may(shell: Shell, found: Request, stands: Standing | None, verdicts: Sequen
         and not is_mine
         and str(found.applied_by_id) != str(me)
         and may_review is None
-        and _counts(shell, found, found.environments),
+        and _counts(shell, found, approval.guards(here)),
     )
 
 
-def _counts(shell: Shell, found: Request, asked: Sequence[str]) -> bool:
+def _counts(shell: Shell, found: Request, policies: Mapping[str, Policy]) -> bool:
     """Whether this person's verdict counts in any of the environments that ask for one, if any."""
-    there = {row.key: row for row in shell.environments if row.key in asked}
-    guarded = approval.guards(there)
+    there = {row.key: row for row in shell.environments}
     contributors = list(found.contributors.all())
-    return not guarded or any(
+    return not policies or any(
         str(person.pk) == shell.actor.id
-        for key, policy in guarded.items()
+        for key, policy in policies.items()
         for person in approval.eligible_reviewers(
             policy, there[key], author=found.author, contributors=contributors
         )
@@ -417,7 +419,7 @@ def _why_no_approval(
         return None
     if any(row.verdict == "approved" and row.behaviour == stands.behaviour for row in mine):
         return "You approved it"
-    asked = {name for row in stands.missing for name in row.who}
+    asked = {name for row in (*stands.missing, *stands.lapsed) for name in row.who}
     if stands.missing and shell.actor.name not in asked:
         return "Your approval is not among those that are asked for"
     return None

@@ -10,20 +10,25 @@ from flags.changes import (
     ApplyRequest,
     ConfigureFlag,
     EditEnvironment,
+    EditFlag,
     EditRequest,
     EditUser,
+    GrantLease,
+    KeepLease,
     OpenRequest,
     RemoveMember,
     ReviewRequest,
     SetMember,
     SetPolicy,
     SetTeam,
+    SettleRequest,
     SubmitRequest,
     SwitchFlag,
     due,
     submit,
 )
-from flags.models import Environment, FlagConfiguration, Membership, Request
+from flags.errors import Denied
+from flags.models import Environment, FlagConfiguration, Membership, Request, User
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +205,61 @@ def test_disabling_a_policy_lets_nothing_through_that_nobody_approved(shop, edit
     assert (request().state, is_on("production")) == ("in_review", False)
     submit(ApplyRequest(**SHOP, request=1), actor=editor, now=LATER)
     assert is_on("production")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        SetPolicy(**PRODUCTION, approvals=3),
+        EditFlag(**SHOP, flag="new-checkout", tags=[]),
+        KeepLease(**SHOP, lease=1),
+    ],
+    ids=["of a policy", "of a tag", "of a lease"],
+)
+def test_nor_what_alters_the_guard_and_no_ruleset(shop, editor, admin, reviewer, change):
+    tagged = [{"kind": "tagged", "tags": ["payments"]}]
+    unguard()
+    submit(
+        EditFlag(**SHOP, flag="new-checkout", tags=["payments"]),
+        SetPolicy(**PRODUCTION, conditions=tagged),
+        EditEnvironment(**PRODUCTION, requires_approval=True),
+        actor=OPERATOR,
+    )
+    lease = GrantLease(**SHOP, changes=[GUARDED_SWITCH.as_json()], seconds=40 * 24 * 60 * 60)
+    submit(lease, actor=editor, now=BEGIN)
+    submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=reviewer, now=BEGIN)
+    submit(ApplyRequest(**SHOP, request=1), actor=editor, now=BEGIN)
+    waits = OpenRequest(**SHOP, changes=[change.as_json()], apply_at=LATER)
+    submit(waits, actor=admin, now=BEGIN)
+    unguard()
+
+    # Looked at twice: what asked is not forgotten by the first.
+    for _ in range(2):
+        submit(SettleRequest(**SHOP, request=2), actor=OPERATOR, now=BEGIN)
+    assert sweep() == 0
+
+    assert Request.objects.get(number=2).state == "in_review"
+
+
+def test_what_lapsed_is_given_by_those_who_were_asked(shop, editor):
+    submit(EditEnvironment(**STAGING, requires_approval=True), actor=OPERATOR)
+    only_there = {"production": "viewer"}
+    submit(
+        SetMember(**SHOP, username="admin", role="reviewer", environments=only_there),
+        SetMember(**SHOP, username="reviewer", role="viewer", environments={"production": "reviewer"}),
+        actor=OPERATOR,
+    )  # fmt: skip
+    scheduled(editor, SWITCH, GUARDED_SWITCH)
+    unguard()
+
+    viewer = User.objects.get(username="viewer").as_actor()
+    with pytest.raises(Denied, match="not among those"):
+        submit(ReviewRequest(**SHOP, request=1, verdict="rejected"), actor=viewer, reason="No")
+    for who in ("admin", "reviewer"):
+        actor = User.objects.get(username=who).as_actor()
+        submit(ReviewRequest(**SHOP, request=1, verdict="approved"), actor=actor, now=BEGIN)
+
+    assert request().state == "scheduled"
 
 
 def test_who_sets_it_going_anew_where_nobody_asks_lets_it_happen(shop, editor):

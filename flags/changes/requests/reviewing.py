@@ -64,7 +64,9 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
                 raise Denied(
                     f"{author.get_username()}, whose request it is, made the token {token}"
                 )
-        for demand in standing.demands:
+        # What lapsed can still be given.
+        asked = [*standing.demands, *standing.former]
+        for demand in asked:
             eligible = approval.eligible_reviewers(
                 demand.policy,
                 scope.environment(demand.environment),
@@ -73,10 +75,10 @@ class ReviewRequest(OnRequest, frozen=True, kw_only=True):
             )
             if reviewer in eligible:
                 return
-        if standing.demands:
+        if asked:
             raise Denied(
                 f"{reviewer.get_username()} is not among those whose verdict "
-                f"{' or '.join(demand.environment for demand in standing.demands)} asks for"
+                f"{' or '.join(demand.environment for demand in asked)} asks for"
             )
 
 

@@ -23,8 +23,10 @@ class Standing:
     effects: list[Effect]
     behaviour: str
     demands: list[Demand]
+    # What environments asked before, and ask no more.
+    former: list[Demand]
     missing: list[Missing]
-    # What policies that ask no more were not given while they did: it bars the clock, no person.
+    # What the former demands were not given while they were made: it bars the clock, no person.
     lapsed: list[Missing]
     moved: list[Moved]
     closed: list[str]  # why it may not be applied at this instant, an entry an environment
@@ -68,6 +70,7 @@ def foreseen(
         effects = [effect for _, done in performed for effect in done]
         # Asked of the rows as they would be, as the gate asks it: a flag may have its tags from here.
         demands = approval.demands(scope.guards, scope.environments, effects)
+        former = _no_longer_made(scope, asked, demands, effects)
     in_conflict = as_a_whole(performed, moved(seen, effects))
     behaviour = approval.behaviour_of(effects, *terms)
     missing, lapsed = (
@@ -83,14 +86,14 @@ def foreseen(
                 environment=scope.environment(demand.environment),
             )
         ]
-        for rows in (demands, _no_longer_made(scope, asked, demands, effects))
+        for rows in (demands, former)
     )
     closed = [
         f"{demand.environment} is {words}"
         for demand in demands
         if (words := approval.closed_until_words(demand.policy, scope.now))
     ]
-    return Standing(effects, behaviour, demands, missing, lapsed, in_conflict, closed)
+    return Standing(effects, behaviour, demands, former, missing, lapsed, in_conflict, closed)
 
 
 def _no_longer_made(
@@ -99,13 +102,22 @@ def _no_longer_made(
     demands: Sequence[Demand],
     effects: Sequence[Effect],
 ) -> list[Demand]:
-    """What environments that the effects still reach asked before, and ask no more."""
+    """What environments that the effects still reach asked before, and ask no more.
+
+    Reached is also whose guard, lease or tag is at stake, which alters no ruleset of it.
+    """
     asking = {demand.environment for demand in demands}
-    reached = {effect.environment for effect in effects} - asking
-    return [
-        Demand(key, Policy(**policy), ["it asked for approval before"])
+    policies = {
+        key: Policy(**policy)
         for key, policy in sorted(asked.items())
-        if key in reached and key in scope.environments
+        if key in scope.environments and key not in asking
+    }
+    reached = {effect.environment for effect in effects}
+    reached |= {row.environment for row in approval.demands(policies, scope.environments, effects)}
+    return [
+        Demand(key, policy, ["it asked for approval before"])
+        for key, policy in policies.items()
+        if key in reached
     ]
 
 
@@ -147,10 +159,8 @@ def settle_state(scope: Scope, request: Request, *, set_going_anew: bool = False
 
 
 def asked_of(request: Request, standing: Standing) -> dict[str, Any]:
-    """The policies that ask now, and those that asked before for what it still reaches."""
-    reached = {effect.environment for effect in standing.effects}
-    before = {key: policy for key, policy in request.asked.items() if key in reached}
-    return before | {
+    """The policies that asked before, and those that ask now as they are now."""
+    return request.asked | {
         demand.environment: approval.policy_facts(demand.policy) for demand in standing.demands
     }
 
