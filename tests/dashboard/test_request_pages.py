@@ -501,7 +501,9 @@ def test_the_editor_shows_what_the_request_makes_of_a_flag(asked_for_half, brows
 
     editor = browser("editor").get(address)
 
-    assert "You are editing request #1 , new-checkout, other: configured, switched" in words(editor)
+    assert "You are editing request #1 , new-checkout, other: switched on in production" in words(
+        editor
+    )
     assert "Nothing changes until it is approved and applied" in words(editor)
     assert editor.content.decode().count('inputmode="decimal" value="50"') == 2
     assert browser("viewer").get(address).status_code == 403
