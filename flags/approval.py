@@ -280,6 +280,13 @@ def speaker(reviewer: User, by_token: str | None) -> int:
     return int(reviewer.pk)
 
 
+def voices(accounts: Sequence[User]) -> set[User]:
+    """The accounts, and of services who speaks by their tokens."""
+    services = [account for account in accounts if account.is_service]
+    behind = User.objects.filter(tokens_made__user__in=services) if services else []
+    return {*accounts, *behind}
+
+
 def _counting(policy: Policy, environment: Environment) -> set[User]:
     return set(people_with(Role(policy.minimum_role), environment))
 
@@ -289,9 +296,7 @@ def _barred(policy: Policy, *, author: User | None, contributors: Sequence[User]
     own = [author] if author is not None else []
     if policy.exclude_contributors:
         own += contributors
-    services = [account for account in own if account.is_service]
-    behind = User.objects.filter(tokens_made__user__in=services) if services else []
-    return {*own, *behind}
+    return voices(own)
 
 
 def _of_different_people(verdicts: Sequence[Verdict], barred: set[User]) -> set[User]:

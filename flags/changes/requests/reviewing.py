@@ -147,7 +147,7 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
         reviewer = scope.account()
         if not request.bypass_reason or request.bypass_reviewed_by is not None:
             raise WrongState(f"request {request.number} has no bypass that waits for a review")
-        if reviewer is None or reviewer in (request.author, request.applied_by):
+        if reviewer is None or self._is_theirs(scope, request, reviewer):
             raise Denied("a bypass is reviewed by somebody else than its author and who applied it")
         if not self._could_have_approved(scope, request, reviewer):
             raise Denied(
@@ -159,11 +159,19 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
         scope.save(request, "bypass_reviewed_by")
         return [effect_on(self.kind, before, request)]
 
+    def _is_theirs(self, scope: Scope, request: Request, reviewer: User) -> bool:
+        """Whether it would be the word of who asked for it or applied it, also by a token."""
+        own = [row for row in (request.author, request.applied_by) if row is not None]
+        heard = {account.pk for account in approval.voices(own)}
+        return bool({reviewer.pk, approval.speaker(reviewer, scope.actor.token)} & heard)
+
     def _could_have_approved(self, scope: Scope, request: Request, reviewer: User) -> bool:
         guarded = approval.guards(scope.environments)
         asked = [key for key in request.environments if key in guarded]
+        by_token = scope.actor.token is not None
         return not asked or any(
-            reviewer
+            (guarded[key].tokens_may_review or not by_token)
+            and reviewer
             in approval.eligible_reviewers(
                 guarded[key],
                 scope.environment(key),
