@@ -98,7 +98,7 @@ class EraseUser(Change, frozen=True, kw_only=True):
         account = ContentType.objects.get_for_model(User)
         LogEntry.objects.filter(content_type=account, object_id=str(user.pk)).delete()
         _rename(Policy.history.model, ("from_whom",), user.username, name)
-        _rename(Request, ("changes", "seen"), user.username, name)
+        _rename(Request, ("changes", "seen", "asked"), user.username, name)
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
         return None

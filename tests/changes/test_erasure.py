@@ -21,11 +21,12 @@ from flags.changes import (
     ReviewRequest,
     SetMember,
     SetPolicy,
+    SettleRequest,
     SwitchFlag,
     submit,
 )
 from flags.errors import Conflict, Denied, Invalid
-from flags.models import ApiToken, Request, User
+from flags.models import ApiToken, Environment, Policy, Request, User
 from tests.cast import OPERATOR, PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -143,6 +144,21 @@ def test_whose_approval_a_policy_asks_for_is_not_erased(grace):
         erase()
 
     assert "User.username" in rows_that_hold(NAME)
+
+
+def test_nor_is_it_in_the_policies_that_requests_remember(grace):
+    request = Request.objects.get(number=1)
+    environment = Environment.objects.get(key="production")
+    policy = Policy.objects.create(environment=environment, from_whom=[{"person": NAME}])
+    submit(SettleRequest(project="shop", request=1), actor=OPERATOR)
+    policy.delete()
+    request.refresh_from_db()
+    assert NAME in str(request.asked)
+
+    erase()
+
+    request.refresh_from_db()
+    assert NAME not in str(request.asked)
 
 
 def test_erasing_twice_changes_nothing(grace):
