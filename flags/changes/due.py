@@ -15,7 +15,7 @@ from flags.changes.requests import ApplyRequest, CloseRequest, SettleRequest
 from flags.changes.submit import submit
 from flags.changes.sweeping import CLOCK, each
 from flags.errors import ApprovalNeeded, Busy, Conflicting, FlagsiteError, WrongState
-from flags.models import OPEN, Request, State
+from flags.models import EXPIRING, Request, State
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +73,7 @@ def _look_again(now: datetime, since: datetime) -> int:
 
 
 def _expire(now: datetime) -> int:
-    # One that is scheduled waits for its instant alone, which may be further away.
-    states = [state for state in OPEN if state not in (State.DRAFT, State.SCHEDULED)]
-    waiting = Request.objects.filter(expires_at__lte=now, state__in=states).select_related(
+    waiting = Request.objects.filter(expires_at__lte=now, state__in=EXPIRING).select_related(
         "project"
     )
     return each(

@@ -16,12 +16,13 @@ from flags.models.releases import (
     RampTemplate,
     StepApproval,
 )
-from flags.models.requests import OPEN, REVIEWED, Comment, Request, State, Verdict
+from flags.models.requests import EXPIRING, OPEN, REVIEWED, Comment, Request, State, Verdict
 from flags.models.secrets import ApiToken, SdkKey
 from flags.models.segments import Segment, SegmentDefinition, SegmentId, SegmentIdBatch
 from flags.models.users import User
 
 __all__ = [
+    "EXPIRING",
     "OPEN",
     "REVIEWED",
     "UNDER_WAY",

@@ -35,6 +35,8 @@ OPEN = (
     State.FAILED,
 )
 REVIEWED = tuple(state for state in OPEN if state is not State.DRAFT)
+# One that is scheduled waits for its instant alone, which may be further away.
+EXPIRING = tuple(state for state in REVIEWED if state is not State.SCHEDULED)
 
 
 class Request(models.Model):

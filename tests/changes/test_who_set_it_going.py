@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from flags.changes import (
     ApplyRequest,
+    CloseRequest,
     ConfigureFlag,
     EditEnvironment,
     EditFlag,
@@ -27,7 +28,7 @@ from flags.changes import (
     due,
     submit,
 )
-from flags.errors import Denied
+from flags.errors import Denied, WrongState
 from flags.models import Environment, FlagConfiguration, Membership, Request, User
 from tests.cast import OPERATOR
 
@@ -102,6 +103,22 @@ def test_what_failed_so_is_applied_by_somebody_who_may(shop, admin, editor, owne
     submit(ApplyRequest(**SHOP, request=1), actor=owner, now=LATER)
 
     assert (request().state, role_of("viewer")) == ("applied", "admin")
+
+
+def test_what_failed_is_not_taken_up_again_by_the_clock(shop, admin, reviewer):
+    scheduled(admin, GUARDED_SWITCH, PROMOTION)
+    approval = ReviewRequest(**SHOP, request=1, verdict="approved")
+    submit(approval, actor=reviewer, now=BEGIN)
+    submit(DEMOTED, actor=OPERATOR)
+    sweep()
+    why = request().outcome
+    submit(SetMember(**SHOP, username="admin", role="admin"), actor=OPERATOR)
+
+    submit(SettleRequest(**SHOP, request=1), actor=OPERATOR, now=LATER)
+    submit(approval, actor=reviewer, now=LATER)
+
+    assert sweep(timedelta(days=9)) == 0
+    assert (request().state, request().outcome) == ("failed", why)
 
 
 def test_who_asks_again_sets_it_going_anew(shop, admin, owner):
@@ -292,6 +309,9 @@ def test_what_is_scheduled_further_away_than_requests_wait_is_done_then(shop, ed
 
     due.sweep(now=BEGIN + timedelta(days=60), since=BEGIN)
     assert request().state == "scheduled"
+    # What a sweep found may have been scheduled before it comes to it.
+    with pytest.raises(WrongState):
+        submit(CloseRequest(**SHOP, request=1, state="expired", why="Late"), actor=OPERATOR)
 
     due.sweep(now=at, since=BEGIN)
     assert is_on()

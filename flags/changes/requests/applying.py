@@ -19,7 +19,7 @@ from flags.changes.requests.standing import (
 )
 from flags.changes.sweeping import CLOCK
 from flags.errors import ApprovalNeeded, Conflicting, Denied, Invalid, WrongState
-from flags.models import OPEN, REVIEWED, Request, State
+from flags.models import EXPIRING, OPEN, REVIEWED, Request, State
 
 
 @change("request.applied")
@@ -105,7 +105,8 @@ class CloseRequest(OnRequest, frozen=True, kw_only=True):
     why: str
 
     def perform(self, scope: Scope) -> list[Effect]:
-        request = self.found(scope, *OPEN)
+        # It may have been approved, and be scheduled, since its time was found to be over.
+        request = self.found(scope, *(EXPIRING if self.state == "expired" else OPEN))
         before = facts(request)
         if self.state == "expired":
             close(scope, request, State.EXPIRED, self.why)

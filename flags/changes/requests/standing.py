@@ -142,17 +142,21 @@ def settle_state(scope: Scope, request: Request, *, set_going_anew: bool = False
         reasons = "; ".join(row.reason for row in current if row.verdict == "rejected")
         close(scope, request, State.REJECTED, reasons)
         return standing
-    request.outcome = "; ".join(str(row) for row in standing.moved)
-    was_scheduled = request.state == State.SCHEDULED
+    was = request.state
     if any(verdict.verdict == "changes_requested" for verdict in current):
         request.state = State.CHANGES_REQUESTED
+    elif was == State.FAILED and not set_going_anew:
+        # A person applies it, or sets it going anew: else the clock would take it up whenever
+        # something moves, long after its time.
+        return standing
     elif standing.moved:
         request.state = State.CONFLICTED
     elif standing.missing or standing.lapsed:
         request.state = State.IN_REVIEW
     else:
         request.state = State.SCHEDULED if request.apply_at else State.APPROVED
-    if was_scheduled and request.state != State.SCHEDULED:
+    request.outcome = "; ".join(str(row) for row in standing.moved)
+    if was == State.SCHEDULED and request.state != State.SCHEDULED:
         wait_anew(scope, request)
     scope.save(request, "state", "outcome")
     return standing
