@@ -187,7 +187,7 @@ def in_review_of(project: Project, user_id: str, environments: Sequence[str]) ->
 
     One query; none of it drafts. Without environments, all that they asked for.
     """
-    rows = Request.objects.filter(project=project, author_id=user_id, state__in=REVIEWED)
+    rows = Request.objects.filter(project=project, author_id=int(user_id), state__in=REVIEWED)
     touching = [Q(environments__contains=[key]) for key in environments]
     return list(rows.filter(reduce(or_, touching, Q())).order_by("-number"))
 
