@@ -164,9 +164,8 @@ def settle_state(scope: Scope, request: Request, *, set_going_anew: bool = False
 
 def asked_of(request: Request, standing: Standing) -> dict[str, Any]:
     """The policies that asked before, and those that ask now as they are now."""
-    return request.asked | {
-        demand.environment: approval.policy_facts(demand.policy) for demand in standing.demands
-    }
+    asking = {row.environment: approval.policy_facts(row.policy) for row in standing.demands}
+    return {**request.asked, **asking}
 
 
 def wait_anew(scope: Scope, request: Request) -> None:
