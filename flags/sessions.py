@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest
@@ -35,6 +36,11 @@ def actor_at_place(request: HttpRequest, user: User | None = None) -> Actor:
     actor = actor_in(request) if user is None else user.as_actor()
     browser = browser_named(request.headers.get("User-Agent", ""))
     return replace(actor, place=f"{get_adapter(request).get_client_ip(request)}, {browser}")
+
+
+def network_of(address: str) -> str:
+    """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address."""
+    return ratelimit.truncate_ip(address)  # type: ignore[no-any-return]
 
 
 def second_factor_at(request: HttpRequest, user: User) -> datetime | None:

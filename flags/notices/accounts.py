@@ -5,9 +5,10 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.models import Event
+from audit.models import Event, Person
 from flags.models import User
 from flags.models.projects import SITE_STREAM
+from flags.sessions import network_of
 
 FACTORS = {"totp": "an authenticator app", "webauthn": "a passkey"}
 # Kinds of events that say all there is to say.
@@ -75,12 +76,20 @@ def _title(provider: str) -> str:
 
 
 def _is_from_a_new_place(effect: dict[str, Any], event: Event) -> bool:
-    """Whether nobody signed in to the account from this address and browser before, where somebody
+    """Whether nobody signed in to the account from this network and browser before, where somebody
     did from another. What was archived is forgotten: then it is told once more.
     """
+    place = (event.actor.identity or {}).get("place")
     came_in = [{"kind": effect["kind"], "subject": effect["subject"]}]
     earlier = Event.objects.filter(
         stream=SITE_STREAM, version__lt=event.version, effects__contains=came_in
     )
-    has_place = bool((event.actor.identity or {}).get("place"))
-    return has_place and earlier.exists() and not earlier.filter(actor=event.actor_id).exists()
+    people = Person.objects.filter(events__in=earlier).values_list("identity__place", flat=True)
+    known = {_network_and_browser(there or "") for there in people.distinct()}
+    return bool(place and known) and _network_and_browser(place) not in known
+
+
+def _network_and_browser(place: str) -> tuple[str, str]:
+    """A place as one of those that are told apart: a computer changes its IPv6 address every day."""
+    address, _, browser = place.partition(", ")
+    return network_of(address), browser

@@ -34,11 +34,11 @@ from flags.changes import (
 )
 from flags.models import User
 from flags.queries.sign_in import account_named
-from flags.sessions import actor_at_place, has_second_factor
+from flags.sessions import actor_at_place, has_second_factor, network_of
 
-# Guessing is slowed per address (of IPv6 per network, since each visitor has one to themselves), and per account from one address. Attempts on one account from
-# everywhere together are slowed too, but never for an address from which its person is signed in:
-# nobody can lock somebody else out.
+# Guessing is slowed per address (of IPv6 per network, since each visitor has one to themselves),
+# and per account from one address. Attempts on one account from everywhere together are slowed too,
+# but never for an address from which its person is signed in: nobody can lock somebody else out.
 LIMITS = {
     "from_address": "30/5m/ip",
     "on_account_from_address": "5/5m/key",
@@ -155,11 +155,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         submit(FailSignIn(username=user.get_username(), by="inactive"), actor=SYSTEM)
         response: HttpResponse = super().respond_user_inactive(request, user)
         return response
-
-
-def network_of(address: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address."""
-    return ratelimit.truncate_ip(address)  # type: ignore[no-any-return]
 
 
 def named_in(credentials: dict[str, Any]) -> str:

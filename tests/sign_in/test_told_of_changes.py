@@ -101,6 +101,13 @@ def test_a_session_from_another_place_is_told_of_once(viewer_with_mail):
     ]
 
 
+def test_the_addresses_of_one_network_are_one_place(viewer_with_mail):
+    for address in ("2001:db8:1:2::7", "2001:db8:1:2:9::1", "2001:db8:1:3::7"):
+        sign_in(Client(HTTP_USER_AGENT=FIREFOX), address=address)
+
+    assert [text for _, text in told()] == ["From 2001:db8:1:3::7, Firefox on Linux"]
+
+
 def test_where_somebody_signs_in_is_kept_apart_from_the_chain(viewer_with_mail):
     sign_in(Client(), address="203.0.113.9")
 
