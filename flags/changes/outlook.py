@@ -23,7 +23,7 @@ from flags.changes.requests import OnRequest, Standing
 from flags.changes.requests.kept import happens_by_itself, stored
 from flags.changes.requests.standing import foreseen, settle_state, standing_of
 from flags.errors import FlagsiteError, Invalid
-from flags.models import OPEN, Environment, Policy, Request, State
+from flags.models import OPEN, Environment, Policy, Project, Request, State
 from flags.queries.requests import open_requests_touching
 
 # How many open requests are rehearsed at once: everybody who saves there waits for it.
@@ -89,9 +89,7 @@ def under_policy(change: SetPolicy, *, actor: Actor, reason: str = "") -> list[F
     with _on_stage((change, *_open_beside(change)), actor=actor, reason=reason) as scope:
         rights.require(scope, change, asking=True)
         place = scope.environment(change.environment)
-        there = open_requests_touching(scope.the_project(), place)
-        there.sort(key=lambda request: -request.number)
-        stand = [(request, _rehearsed(scope, request)) for request in there[:MOST_REHEARSED]]
+        stand = [(row, _rehearsed(scope, row)) for row in _newest(scope.the_project(), place)]
         with on_stage(scope, (change,)):
             then = replace(scope, guards=approval.guards(scope.environments))
             return [_fate(scope, then, request, now) for request, now in stand]
@@ -101,8 +99,12 @@ def _open_beside(change: SetPolicy) -> list[Change]:
     """The requests of the environment, for what they touch to be locked too."""
     place = Environment.objects.filter(project__key=change.project, key=change.environment)
     found = place.select_related("project").first()
-    rows = open_requests_touching(found.project, found) if found is not None else []
+    rows = _newest(found.project, found) if found is not None else []
     return [OnRequest(project=change.project, request=request.number) for request in rows]
+
+
+def _newest(project: Project, environment: Environment) -> list[Request]:
+    return open_requests_touching(project, environment)[:MOST_REHEARSED]
 
 
 def _rehearsed(scope: Scope, request: Request) -> Standing | str:

@@ -69,6 +69,8 @@ def _becomes(fate: Fate, now: Standing, then: Standing) -> tuple[str, str]:
         return "warning", "would not be approved any more"
     if then.missing:
         return "", "would need other approvals" if now.demands else "would need approval"
+    if then.lapsed:
+        return "warning", "no longer needs all of its approval"
     if fate.request.state not in PASSED and fate.request.state != State.DRAFT:
         return "on", "would be approved"
     return "", "stays " + fate.request.state_words.lower()

@@ -52,8 +52,9 @@ class PolicyEdit(Body):
 class FateShown(Strict):
     """What would become of an open request by the policy.
 
-    `missing` is what it needs now, `would_be_missing` what it would need; `closed` says why it
-    could not be applied when its time comes, `why_not` why it cannot be done at all.
+    `missing` is what it needs now, `would_be_missing` what it would need, `would_lapse` what would
+    be asked no more and was not given; `closed` says why it could not be applied when its time
+    comes, `why_not` why it cannot be done at all.
     """
 
     number = serializers.IntegerField()
@@ -63,6 +64,7 @@ class FateShown(Strict):
     needs_approval = serializers.BooleanField()
     missing = MissingShown(many=True)
     would_be_missing = MissingShown(many=True)
+    would_lapse = MissingShown(many=True)
     closed = serializers.ListField(child=serializers.CharField())
     why_not = serializers.CharField(allow_blank=True)
 
@@ -140,6 +142,7 @@ def _fate_shown(fate: Fate) -> dict[str, Any]:
         "needs_approval": bool(then and then.demands),
         "missing": missing_shown(fate.now.missing if fate.now else []),
         "would_be_missing": missing_shown(then.missing if then else []),
+        "would_lapse": missing_shown(then.lapsed if then else []),
         "closed": list(fate.closed_then),
         "why_not": fate.why_not,
     }

@@ -165,7 +165,7 @@ def teams_of(project: Project) -> list[Team]:
 
 
 def open_requests_touching(project: Project, environment: Environment) -> list[Request]:
-    """What another policy of this environment would be asked of."""
+    """What another policy of this environment would be asked of, newest first."""
     return list(
         Request.objects.filter(
             project=project, state__in=OPEN, environments__contains=[environment.key]

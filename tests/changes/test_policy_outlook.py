@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit.models import Event
@@ -16,6 +18,7 @@ from flags.changes import (
     SetPolicy,
     SetTeam,
     SwitchFlag,
+    outlook,
     submit,
 )
 from flags.changes.outlook import under_policy
@@ -133,3 +136,19 @@ def test_what_the_rehearsal_says_is_what_becomes_of_it(requests, admin):
 def test_who_may_not_set_a_policy_is_told_nothing_of_it(requests, editor):
     with pytest.raises(Denied):
         fates(editor, approvals=2)
+
+
+def test_no_more_is_looked_up_than_is_rehearsed(requests, admin, editor, monkeypatch):
+    monkeypatch.setattr(outlook, "MOST_REHEARSED", 1)
+
+    def queries():
+        with CaptureQueriesContext(connection) as asked:
+            assert len(fates(admin, approvals=2)) == 1
+        return len(asked)
+
+    before = queries()
+    for _ in range(2):
+        more = SwitchFlag(**PRODUCTION, flag="third", on=True)
+        submit(OpenRequest(**SHOP, changes=[more.as_json()], submit=False), actor=editor)
+
+    assert queries() == before

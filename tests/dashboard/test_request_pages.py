@@ -19,8 +19,10 @@ from flags.changes import (
     EditRequest,
     GrantLease,
     ReviewRequest,
+    SetMember,
     SetPolicy,
     SetTeam,
+    SettleRequest,
     StartRamp,
     SwitchFlag,
     submit,
@@ -455,6 +457,28 @@ def test_a_review_says_what_no_longer_needs_approval_and_what_is_wrong(asked, br
     assert "Changes may be applied Mon, Fri 09:00–16:00; before at every hour" in words(page)
     assert browser("admin").post(POLICY, {**typed, "approvals": "11"}).status_code == 422
     assert browser("editor").post(POLICY, typed).status_code == 403
+
+
+def test_what_is_asked_for_in_one_environment_is_not_called_approved(
+    asked, browser, editor, reviewer
+):
+    staging = {"project": "shop", "environment": "staging"}
+    both = [SWITCH, SwitchFlag(**staging, flag="new-checkout", on=True)]
+    edit = EditRequest(project="shop", request=1, changes=[row.as_json() for row in both])
+    submit(edit, actor=editor)
+    submit(EditEnvironment(**staging, requires_approval=True), actor=OPERATOR)
+    submit(SettleRequest(project="shop", request=1), actor=OPERATOR)
+    only_there = {"staging": "reviewer"}
+    role = SetMember(project="shop", username="reviewer", role="viewer", environments=only_there)
+    submit(role, actor=OPERATOR)
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+    typed = {**POLICY_FORM, "whom": ["", ""], "step": "review", "fields": ["rules"], "points": "", "tags": ""}  # fmt: skip
+
+    said = words(browser("admin").post(POLICY, typed))
+
+    assert "no longer needs all of its approval" in said
+    assert "so a person has to apply it" in said
+    assert "would be approved" not in said
 
 
 def test_only_admins_save_a_policy(project, browser):

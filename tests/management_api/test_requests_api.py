@@ -231,6 +231,10 @@ def test_a_dry_run_of_a_policy_says_what_becomes_of_open_requests(guarded, calli
     fate = answer.data["open_requests"][0]
     assert (fate["number"], fate["state"], fate["would_be"]) == (1, "in_review", "in_review")
     assert fate["would_be_missing"][0]["what"] == "3 more approvals by a reviewer or above"
+    unasked = {"conditions": [{"kind": "fields", "fields": ["rules"]}]}
+    fate = calling("admin").patch(place, unasked).data["open_requests"][0]
+    assert (fate["would_be"], fate["would_be_missing"]) == ("in_review", [])
+    assert fate["would_lapse"][0]["what"] == "1 more approval by a reviewer or above"
     assert editing.put(place, {}).status == 403
 
 
