@@ -38,3 +38,11 @@ def test_it_names_a_few_of_many_and_is_never_too_long():
 
     assert titled(seen[:1] * 9, [ON]).startswith("a" * 90 + ": switched on")
     assert (len(titled(seen, [ON])), titled(seen, [ON])[-1]) == (200, "…")
+
+
+def test_it_gives_no_number_for_a_name():
+    promoted = {"kind": "member.set", "username": "grace", "role": "admin"}
+
+    assert titled([{"subject": "member:7"}], [promoted]) == "member set"
+    both = titled([{"subject": "member:7"}, {"subject": "flag:checkout"}], [promoted, ON])
+    assert both == "checkout: member set, switched on in production"

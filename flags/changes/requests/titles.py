@@ -9,15 +9,19 @@ from flags.differences.wording import listed
 
 LONGEST = 200
 MOST_SUBJECTS = 3
+# They have but a number. A ramp or a lease alters something that has a key; and a member's name is
+# a person's, which no title carries into the log.
+WITHOUT_KEY = ("ramp", "lease", "member")
 
 
 def titled(seen: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, Any]]) -> str:
     """By what a request would do to what its author saw."""
     subjects = [row["subject"].partition(":") for row in seen]
-    # A ramp or a lease has but a number, and alters something that has a key.
-    keys = sorted({key for noun, _, key in subjects if noun not in ("ramp", "lease")})
+    keys = sorted({key for noun, _, key in subjects if noun not in WITHOUT_KEY})
     named = ", ".join(keys[:MOST_SUBJECTS]) + ("…" if len(keys) > MOST_SUBJECTS else "")
-    title = f"{named}: {', '.join(_deeds(changes))}"
+    title = ", ".join(_deeds(changes))
+    if named:
+        title = f"{named}: {title}"
     return title if len(title) <= LONGEST else f"{title[: LONGEST - 1]}…"
 
 
