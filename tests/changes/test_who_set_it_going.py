@@ -210,6 +210,14 @@ def test_who_changes_it_last_answers_for_it(shop, admin, owner):
     assert (request().state, role_of("viewer")) == ("failed", "viewer")
 
 
+def test_who_takes_its_instant_away_sets_nothing_going(shop, editor, admin):
+    scheduled(editor, SWITCH)
+
+    submit(EditRequest(**SHOP, request=1, apply_at=None), actor=admin, now=BEGIN)
+
+    assert (request().state, request().armed_by.username) == ("approved", "editor")
+
+
 def test_disabling_a_policy_lets_nothing_through_that_nobody_approved(shop, editor, admin):
     scheduled(editor, GUARDED_SWITCH)
     assert request().state == "in_review"

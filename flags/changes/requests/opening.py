@@ -148,14 +148,17 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
         if self.reason is not UNSET:
             request.reason = self.reason.strip()
         if self.armed is not UNSET:
-            request.is_armed, request.armed_by = self.armed, editor
+            request.is_armed = self.armed
         if self.apply_at is not UNSET:
-            request.apply_at, request.armed_by = _to_come(self.apply_at, scope), editor
+            request.apply_at = _to_come(self.apply_at, scope)
+        given = (self.changes, self.add, self.armed, self.apply_at)
+        is_set_going_anew = any(one is not UNSET for one in given)
+        if is_set_going_anew:
+            set_going(request, editor)
         if self.changes is UNSET and self.add is UNSET:
             require_what_it_does(scope, request)
         else:
             self._take_in(scope, request)
-            set_going(request, editor)
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
         request.revision += 1
@@ -164,9 +167,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             "environments", "revision",
         )  # fmt: skip
         if request.state != State.DRAFT:
-            given = (self.changes, self.add, self.armed, self.apply_at)
-            anew = any(one is not UNSET for one in given)
-            settle_state(scope, request, set_going_anew=anew)
+            settle_state(scope, request, set_going_anew=is_set_going_anew)
         return [effect_on(self.kind, before, request)]
 
     def _take_in(self, scope: Scope, request: Request) -> None:
