@@ -479,6 +479,22 @@ def test_an_edit_settles_no_conflict_in_what_it_leaves_alone(search, guarded, ed
     assert request().state == "in_review"
 
 
+def serving(variation):
+    return ConfigureFlag(**PRODUCTION, flag="new-checkout", fallthrough={"variation": variation})
+
+
+def test_what_is_added_in_sight_of_theirs_is_in_no_conflict_with_it(guarded, editor):
+    submit(SWITCH, actor=editor)
+    _bypass(serving("off"))
+
+    submit(EditRequest(**SHOP, request=1, add=[half().as_json()]), actor=editor)
+
+    assert request().state == "in_review"
+    _bypass(serving("on"))
+    submit(SettleRequest(**SHOP, request=1), actor=OPERATOR)
+    assert request().state == "conflicted"
+
+
 def test_only_its_author_and_admins_withdraw_a_request(guarded, editor, reviewer):
     submit(SWITCH, actor=editor)
     with pytest.raises(Denied):

@@ -10,6 +10,7 @@ from flags.changes import rights
 from flags.changes.base import ALL_ENVIRONMENTS, Change, Scope, from_json
 from flags.changes.rehearsal import as_seen, on_stage, rehearse
 from flags.changes.releases import GrantLease, StartRamp
+from flags.changes.rulesets import same
 from flags.errors import Invalid
 from flags.models import Request, User
 
@@ -75,7 +76,8 @@ def take_in(
 ) -> None:
     """Keep what the changes do to what is there now, and remember what that was.
 
-    Of the subjects in `seen_before` their author keeps having seen what they saw then.
+    Of what was altered of the subjects in `seen_before` their author keeps having seen what they saw
+    then; the rest was altered by nobody before, and is altered now in sight of what is there.
     """
     if any(row.project != request.project.key for row in changes):
         raise Invalid.at("changes", f"expected changes to {request.project.key} alone")
@@ -91,15 +93,28 @@ def take_in(
     if not effects:
         raise Invalid.at("changes", "everything is as these changes would make it already")
     request.changes = [row.kept(done).as_json() for row, done in performed if done]
-    then = {(row["environment"], row["subject"]): row["before"] for row in seen_before}
+    then = {(row["environment"], row["subject"]): row for row in seen_before}
     request.seen = [
-        row | {"before": then.get((row["environment"], row["subject"]), row["before"])}
+        row | {"before": _still_seen(row, then.get((row["environment"], row["subject"])))}
         for row in as_seen(effects)
     ]
     # What loosens a guard alters no ruleset, and is the environment's matter all the same.
     request.environments = sorted(
         asked | {effect.environment for effect in effects if effect.environment is not None}
     )
+
+
+def _still_seen(now: dict[str, Any], then: dict[str, Any] | None) -> Any:
+    if then is None:
+        return now["before"]
+    before, after = then["before"], then["after"]
+    if not all(isinstance(entry, dict) for entry in (before, after, now["before"])):
+        return before
+    altered = {
+        name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name))
+    }
+    there = {name: value for name, value in now["before"].items() if name not in altered}
+    return there | {name: value for name, value in before.items() if name in altered}
 
 
 def require_what_they_need(scope: Scope, changes: Sequence[Change], *, asking: bool) -> None:
