@@ -168,10 +168,8 @@ class ReviewBypass(OnRequest, frozen=True, kw_only=True):
     def _could_have_approved(self, scope: Scope, request: Request, reviewer: User) -> bool:
         guarded = approval.guards(scope.environments)
         asked = [key for key in request.environments if key in guarded]
-        by_token = scope.actor.token is not None
         return not asked or any(
-            (guarded[key].tokens_may_review or not by_token)
-            and reviewer
+            reviewer
             in approval.eligible_reviewers(
                 guarded[key],
                 scope.environment(key),
