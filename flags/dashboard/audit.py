@@ -28,7 +28,7 @@ from flags.dashboard.events import (
     member_names,
     subject_of,
 )
-from flags.dashboard.shell import Shell, asked, project_page, site_page
+from flags.dashboard.shell import Shell, asked, project_page, site_page, whole
 from flags.differences import actor_in_words, json_lines, told
 from flags.errors import Invalid
 from flags.models import User
@@ -114,7 +114,7 @@ def export_heads(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def export_progress(request: HttpRequest, export: UUID) -> HttpResponse:
     """How far an export of this person is, asked again by the page until it is complete."""
     assert isinstance(request.user, User), "login_required lets nobody else in"
-    asked_before = int(asked(request, "asked") or 0) if _is_number(asked(request, "asked")) else 0
+    asked_before = whole(asked(request, "asked")) or 0
     written, total = progress_of(request.user.as_actor(), export) or (0, None)
     context = {
         "export": export,
@@ -233,7 +233,7 @@ def filters_of(request: HttpRequest) -> tuple[Filters, str]:
             ("a day such as 2026-11-22", asked(request, "since"), since is None),
             ("a day such as 2026-11-22", asked(request, "until"), until is None),
             ("a subject such as flag:checkout", subject, ":" not in (subject or "")),
-            ("the number of a request", number, not _is_number(number)),
+            ("the number of a request", number, whole(number) is None),
         )
         if text and is_wrong
     ]
@@ -244,7 +244,7 @@ def filters_of(request: HttpRequest) -> tuple[Filters, str]:
         kind=asked(request, "kind"),
         subject=subject if ":" in (subject or "") else None,
         actor=asked(request, "actor"),
-        request=number if _is_number(number) else None,
+        request=number if whole(number) is not None else None,
         since=since,
         # The day itself is still wanted; after the last one there is, nothing comes.
         until=until + timedelta(days=1) if until and until.date() != date.max else None,
@@ -299,7 +299,3 @@ def _day(request: HttpRequest, name: str) -> datetime | None:
         return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC) if text else None
     except ValueError:
         return None
-
-
-def _is_number(text: str | None) -> bool:
-    return bool(text) and text.isascii() and text.isdigit() and len(text) < 10  # type: ignore[union-attr]

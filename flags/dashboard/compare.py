@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from flags.changes import submit
 from flags.changes.copying import copied
-from flags.dashboard.shell import Shell, asked, project_page, status_of
+from flags.dashboard.shell import Shell, asked, project_page, status_of, whole
 from flags.dashboard.undo import sent_for_approval, told
 from flags.differences import Line, json_lines, sentences, serve_in_words
 from flags.errors import FlagsiteError, NotFound
@@ -189,9 +189,9 @@ def _copy(
     request: HttpRequest, shell: Shell, source: Environment, target: Environment, chosen: list[str]
 ) -> HttpResponse:
     expected = {
-        subject: int(text)
+        subject: version
         for subject in chosen
-        if (text := request.POST.get(f"version:{subject}", "")).isascii() and text.isdigit()
+        if (version := whole(request.POST.get(f"version:{subject}"))) is not None
     }
     changes = copied(source, target, chosen, expected=expected)
     outcome = submit(*changes, actor=shell.actor, reason=request.POST.get("reason", ""))

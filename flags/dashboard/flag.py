@@ -40,7 +40,7 @@ from flags.dashboard.review import (
     sent_by_editor,
     typed_configuration,
 )
-from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of
+from flags.dashboard.shell import Shell, chosen_environment, project_page, status_of, whole
 from flags.dashboard.targeting import targeting_of
 from flags.dashboard.undo import told_what_came
 from flags.errors import Conflict, Invalid, NotFound
@@ -136,7 +136,7 @@ def variations(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
             flag=flag,
             variations=read_variations(request, row.flag.type),
             json_schema=_schema(request.POST.get("json_schema", "")),
-            expected_revision=_revision(request),
+            expected_revision=whole(request.POST.get("revision")),
         )
         outcome = submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
     except (Invalid, Conflict) as error:
@@ -321,11 +321,6 @@ def _schema(text: str) -> Any:
         raise Invalid.at("json_schema", f"expected a JSON Schema: {error}") from error
 
 
-def _revision(request: HttpRequest) -> int | None:
-    text = request.POST.get("revision", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
 def _settings_from(request: HttpRequest, shell: Shell, flag: Flag) -> EditFlag:
     typed = request.POST
     given: dict[str, Any] = {
@@ -341,7 +336,10 @@ def _settings_from(request: HttpRequest, shell: Shell, flag: Flag) -> EditFlag:
     if client_visible != flag.client_visible:
         given["client_visible"] = client_visible
     return EditFlag(
-        project=shell.project.key, flag=flag.key, expected_revision=_revision(request), **given
+        project=shell.project.key,
+        flag=flag.key,
+        expected_revision=whole(request.POST.get("revision")),
+        **given,
     )
 
 

@@ -157,7 +157,7 @@ def may_choose(shell: Shell) -> bool:
 def filter_from(request: HttpRequest) -> FlagFilter:
     asked = request.GET
     return FlagFilter(
-        text=asked.get("q", "").replace("\0", "").strip()[:200],
+        text=asked.get("q", "").strip()[:200],
         state=asked.get("state", ""),
         type=asked.get("type", ""),
         tag=asked.get("tag", ""),

@@ -19,7 +19,7 @@ from flags.changes.segments import facts as segment_facts
 from flags.dashboard.events import Telling, kinds_by_noun
 from flags.dashboard.flags import SwitchRow
 from flags.dashboard.review import asked_for
-from flags.dashboard.shell import Shell, asked, project_page, status_of
+from flags.dashboard.shell import Shell, asked, project_page, status_of, whole
 from flags.dashboard.undo import told_what_came
 from flags.differences import json_lines, sentences
 from flags.errors import ApprovalNeeded, FlagsiteError, StaleChange
@@ -468,8 +468,8 @@ def _with_lines(event: Event, subject: str | None) -> list[dict[str, Any]]:
 
 def _expected(request: HttpRequest, version: int) -> int:
     """The version that the page showed when the form was sent; the one of now when it is opened."""
-    text = request.POST.get("expected", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else version
+    expected = whole(request.POST.get("expected"))
+    return version if expected is None else expected
 
 
 def _wants_entries_alone(request: HttpRequest) -> bool:

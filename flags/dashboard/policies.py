@@ -15,7 +15,7 @@ from flags.changes.policies import FIELDS
 from flags.dashboard.policy_outlook import policy_outlook
 from flags.dashboard.problems import by_field
 from flags.dashboard.settings import ROLES
-from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.shell import Shell, project_page, status_of, whole
 from flags.dashboard.undo import told_what_came
 from flags.differences.policies import FIELD_NAMES
 from flags.errors import FlagsiteError, Invalid
@@ -293,6 +293,7 @@ def _number(typed: QueryDict, name: str) -> int:
 
 
 def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 8):
+    number = whole(text)
+    if number is None:
         raise Invalid.at(name, f"expected a whole number, got {text or 'nothing'}")
-    return int(text)
+    return number

@@ -27,7 +27,7 @@ from flags.changes import (
 from flags.changes.releases import lacking_approvals
 from flags.changes.releases.plans import FALLTHROUGH
 from flags.dashboard.instants import read_instant
-from flags.dashboard.shell import Shell, came_from, project_page
+from flags.dashboard.shell import Shell, came_from, project_page, whole
 from flags.dashboard.undo import told_what_came
 from flags.differences import condition_in_words
 from flags.errors import Invalid
@@ -140,8 +140,8 @@ def rule_in_words(rule: dict[str, Any]) -> str:
 @project_page("releases")
 def act_on_ramp(request: HttpRequest, shell: Shell, number: int, what: str) -> HttpResponse:
     named: dict[str, Any] = {"project": shell.project.key, "ramp": number}
-    text = request.POST.get("step", "")
-    seen = {"step": int(text)} if text.isascii() and text.isdigit() else {}
+    step = whole(request.POST.get("step"))
+    seen = {} if step is None else {"step": step}
     change: Change
     match what:
         case "approve":

@@ -79,8 +79,7 @@ def typed_configuration(request: HttpRequest) -> dict[str, Any]:
 
 
 def expected_version(request: HttpRequest) -> int | None:
-    text = request.POST.get("expected_version", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return whole(request.POST.get("expected_version"))
 
 
 def sent_by_editor(request: HttpRequest) -> dict[str, str | Sequence[str]]:
@@ -193,11 +192,10 @@ def timed(request: HttpRequest, changes: list[Change]) -> list[Change]:
                 raise Invalid.at("apply_at", "expected a date and a time, got nothing")
             return [OpenRequest(project=project, changes=rows, apply_at=at)]
         case "lease":
-            amount, unit = typed.get("lasts", ""), typed.get("lasts_unit", "")
-            if not (amount.isascii() and amount.isdigit()) or unit not in UNITS:
-                raise Invalid.at("lasts", f"expected a whole number, got {amount!r}")
-            seconds = int(amount) * UNITS[unit]
-            return [GrantLease(project=project, changes=rows, seconds=seconds)]
+            amount, unit = whole(typed.get("lasts")), typed.get("lasts_unit", "")
+            if amount is None or unit not in UNITS:
+                raise Invalid.at("lasts", f"expected a whole number, got {typed.get('lasts')!r}")
+            return [GrantLease(project=project, changes=rows, seconds=amount * UNITS[unit])]
         case _:
             return changes
 

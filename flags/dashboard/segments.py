@@ -43,6 +43,7 @@ from flags.dashboard.shell import (
     chosen_environment,
     project_page,
     status_of,
+    whole,
 )
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, Invalid, NotFound
@@ -63,7 +64,7 @@ from flags.queries.segments import (
 @project_page("segments")
 def segments(request: HttpRequest, shell: Shell) -> HttpResponse:
     """The list; htmx gets the results alone."""
-    text = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    text = request.GET.get("q", "").strip()[:200]
     context = {"shell": shell, "text": text, "rows": segment_list(shell.project, text)}
     if request.htmx and request.htmx.target == "segment-results":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_segment_results.html", context)
@@ -201,14 +202,13 @@ def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
     }
     if request.method == "GET":
         return render(request, "dashboard/segment_settings.html", context)
-    revision = request.POST.get("revision", "")
     change = EditSegment(
         project=shell.project.key,
         segment=segment,
         name=request.POST.get("name", "").strip() or segment,
         description=request.POST.get("description", "").strip(),
         tags=read_tags(request.POST.get("tags", "")),
-        expected_revision=int(revision) if revision.isascii() and revision.isdigit() else None,
+        expected_revision=whole(request.POST.get("revision")),
     )
     try:
         outcome = submit(change, actor=shell.actor)
@@ -253,7 +253,7 @@ def _definition(
 ) -> dict[str, Any]:
     everywhere = segment_in_environments(segment)
     here = _in(everywhere, environment)
-    text = request.GET.get("ids", "").replace("\0", "").strip()[:200]
+    text = request.GET.get("ids", "").strip()[:200]
     return {
         "shell": shell,
         "segment": segment,

@@ -28,7 +28,7 @@ from flags.changes import (
 )
 from flags.dashboard.account import LIFETIMES, SCOPES, end_of_life
 from flags.dashboard.problems import by_field
-from flags.dashboard.shell import Shell, project_page, status_of
+from flags.dashboard.shell import Shell, project_page, status_of, whole
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import FlagsiteError, Invalid
 from flags.models import ApiToken, Environment, Membership, Role, SdkKey
@@ -55,7 +55,7 @@ def project_settings(request: HttpRequest, shell: Shell) -> HttpResponse:
             project=shell.project.key,
             name=request.POST.get("name", "").strip(),
             description=request.POST.get("description", "").strip(),
-            expected_revision=_whole(request.POST.get("revision")),
+            expected_revision=whole(request.POST.get("revision")),
         )
         try:
             _require_name(change.name)
@@ -132,7 +132,7 @@ def environment_settings(request: HttpRequest, shell: Shell, environment: str) -
             environment=environment,
             name=request.POST.get("name", "").strip(),
             requires_approval=request.POST.get("requires_approval") == "on",
-            expected_revision=_whole(request.POST.get("revision")),
+            expected_revision=whole(request.POST.get("revision")),
         )
         try:
             _require_name(change.name)
@@ -427,7 +427,3 @@ def _require_name(name: object) -> None:
 
 def _status(error: FlagsiteError | None) -> int:
     return status_of(error) if error else 200
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -109,6 +109,7 @@ def project_page(
         @wraps(view)
         @login_required
         def opened(request: HttpRequest, project: str, **named: Any) -> HttpResponse:
+            leave_out_nul(request)
             try:
                 shell = open_shell(request, project, section)
                 return view(request, shell, **named)
@@ -126,6 +127,7 @@ def site_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     @login_required
     def opened(request: HttpRequest, **named: Any) -> HttpResponse:
+        leave_out_nul(request)
         actor = request.user.as_actor()  # type: ignore[union-attr]
         try:
             access.require(actor, Action.ADMINISTER, None)
@@ -162,15 +164,30 @@ def open_shell(request: HttpRequest, key: str, section: str) -> Shell:
     )
 
 
+def leave_out_nul(request: HttpRequest) -> None:
+    """Read what was sent without NUL: PostgreSQL's text holds none, so it means nothing of ours.
+
+    Raises Http404 for one in the address itself, which names nothing.
+    """
+    if "\0" in request.path:
+        raise Http404("no address of ours holds a NUL")
+    for name in ("GET", "POST"):
+        sent: QueryDict = getattr(request, name)
+        if any("\0" in text for _, texts in sent.lists() for text in texts):
+            cleaned = sent.copy()
+            for key, texts in sent.lists():
+                cleaned.setlist(key, [text.replace("\0", "") for text in texts])
+            setattr(request, name, cleaned)
+
+
 def asked(request: HttpRequest, name: str) -> str | None:
     """What the address says under this name; None where it says nothing."""
-    # PostgreSQL's text holds no NUL, so nothing that is stored can match one.
-    return request.GET.get(name, "").replace("\0", "").strip() or None
+    return request.GET.get(name, "").strip() or None
 
 
 def whole(text: str | None) -> int | None:
     """A whole number as an address or a form says it; None for anything else."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def is_part(request: HttpRequest) -> bool:

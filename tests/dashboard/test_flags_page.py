@@ -477,3 +477,34 @@ def test_a_description_is_never_markup(signed_in, a_flag):
     )
 
     assert "<script>alert" not in signed_in().get("/p/shop/flags").content.decode()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "?tag=%00", "?owner=%00", "?state=on:%00", "?type=%00",
+        "/banner/ramp?template=%00", "/ban%00ner", "/banner/history?actor=%00",
+    ],
+)  # fmt: skip
+def test_what_no_text_can_hold_matches_nothing(signed_in, a_flag, address):
+    a_flag("banner")
+
+    answer = signed_in().get(f"/p/shop/flags{address}")
+
+    assert answer.status_code == (404 if "ban%00" in address else 200)
+
+
+def test_a_number_that_nothing_counts_to_is_no_number(signed_in, a_flag):
+    a_flag()
+    long = "1" * 5_000
+    editor = signed_in()
+
+    lent = {"on": "true", "when": "lease", "lasts": long, "lasts_unit": "days"}
+    said = editor.post("/p/shop/flags/new-checkout/switch/production", lent, headers=HTMX)
+    variations = {"variation_key": ["on", "off"], "variation_value": ["true", "false"]}
+    edited = editor.post(
+        "/p/shop/flags/new-checkout/variations", variations | {"revision": long}, headers=HTMX
+    )
+
+    assert said.status_code == 422
+    assert edited.status_code == 302
