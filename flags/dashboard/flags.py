@@ -69,9 +69,12 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
 @require_GET
 @project_page("flags")
 def row(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
-    """One row as it is now; nothing when the flag is gone or archived, so that the row goes too."""
+    """One row as it is now; nothing when its list holds the flag no more, so that the row goes too.
+
+    The list is that of the flags in use, or with `?archived=1` of the archived ones.
+    """
     found = flag_row(shell.project, shell.environments, flag)
-    if found is None or found.flag.is_archived:
+    if found is None or found.flag.is_archived != (request.GET.get("archived") == "1"):
         return HttpResponse()
     return _row(request, shell, found)
 
@@ -298,10 +301,12 @@ def _switched(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
 
 
 def _row(request: HttpRequest, shell: Shell, found: FlagRow) -> HttpResponse:
-    header = request.headers.get("HX-Target") == "flag-header"
-    template = "dashboard/parts/_flag_header.html" if header else "dashboard/parts/_flag_row.html"
-    context = {"shell": shell, "row": SwitchRow(found, shell), "may_choose": may_choose(shell)}
-    return render(request, template, context)
+    if request.headers.get("HX-Target") == "flag-header":
+        context: dict[str, Any] = {"shell": shell, "row": SwitchRow(found, shell)}
+        return render(request, "dashboard/parts/_flag_header.html", context)
+    shown = SwitchRow(found, shell, released_in(shell.project))
+    context = {"shell": shell, "row": shown, "may_choose": may_choose(shell)}
+    return render(request, "dashboard/parts/_flag_row.html", context)
 
 
 def _refusal(shell: Shell, flag: Flag, environment: Any) -> str | None:

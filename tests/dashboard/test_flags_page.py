@@ -14,6 +14,8 @@ from flags.changes import (
     CreateProject,
     EditEnvironment,
     EditFlag,
+    GrantLease,
+    RestoreFlag,
     ReviewRequest,
     SwitchFlag,
     WithdrawRequest,
@@ -405,6 +407,29 @@ def test_a_row_of_a_flag_that_is_gone_is_nothing(signed_in, a_flag):
     submit(ArchiveFlag(project="shop", flag="new-checkout"), actor=OPERATOR)
 
     assert signed_in().get("/p/shop/flags/new-checkout/row", headers=HTMX).content == b""
+
+
+def test_a_row_of_the_archive_stays_there_until_its_flag_is_restored(signed_in, a_flag):
+    a_flag("gone")
+    submit(ArchiveFlag(project="shop", flag="gone"), actor=OPERATOR)
+    editor = signed_in()
+    page = editor.get("/p/shop/flags?archived=1").content.decode()
+    again = re.search(r'id="row-gone"[^>]*hx-get="([^"]+)"', page)[1]
+
+    assert rows(editor.get(again, headers=HTMX)) == ["gone"]
+    submit(RestoreFlag(project="shop", flag="gone"), actor=OPERATOR)
+    assert editor.get(again, headers=HTMX).content == b""
+
+
+def test_a_row_drawn_again_still_tells_what_happens_by_itself(signed_in, a_flag, editor):
+    a_flag()
+    lent = SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True)
+    submit(GrantLease(project="shop", changes=[lent.as_json()], seconds=3_600), actor=editor)
+
+    page = signed_in().get("/p/shop/flags/new-checkout/row", headers=HTMX)
+
+    assert "for a time" in words(page)
+    assert "for a time" in words(switch(signed_in(), environment="staging", **HTMX))
 
 
 @pytest.mark.parametrize(
