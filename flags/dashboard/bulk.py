@@ -11,10 +11,10 @@ from django_htmx.http import trigger_client_event
 from flags.access import Action
 from flags.changes import ArchiveFlag, Change, EditFlag, RestoreFlag, SwitchFlag
 from flags.changes.outlook import outlook
-from flags.dashboard.flags import ACTIONS, ACTIONS_OF_ARCHIVED
+from flags.dashboard.flags import ACTIONS
 from flags.dashboard.review import Save, reviewed, saved
 from flags.dashboard.shell import Shell, came_from, project_page
-from flags.errors import Conflict, Denied, FlagsiteError, Invalid, NotFound
+from flags.errors import Conflict, Denied, FlagsiteError, Invalid, NotFound, StaleChange
 from flags.models import Environment, Flag
 from flags.queries.flags import PAGE_SIZE, flags_called, flags_on
 
@@ -29,10 +29,12 @@ def preview(request: HttpRequest, shell: Shell) -> HttpResponse:
 @require_POST
 @project_page("flags")
 def save(request: HttpRequest, shell: Shell) -> HttpResponse:
-    """Do it to all of them."""
+    """Do it to all of them, or say again what it would do where that is less than was said."""
     wanted = _save_from(request, shell)
-    if not wanted.changes:
-        return reviewed(request, shell, wanted)
+    if wanted.left_out:
+        # The dialog sends none that it left out, so these could still take it when it was read.
+        said = StaleChange("Not all of them can take it any more, so nothing is done yet")
+        return reviewed(request, shell, wanted, refusal=said)
     text = f"Done: {wanted.title[0].lower()}{wanted.title[1:]}"
     try:
         return saved(request, shell, wanted, text, lambda: _done(request, wanted.page))
@@ -50,8 +52,8 @@ def _done(request: HttpRequest, page: str) -> HttpResponse:
 
 def _save_from(request: HttpRequest, shell: Shell) -> Save:
     what = request.POST.get("what", "")
-    if what not in ACTIONS | ACTIONS_OF_ARCHIVED:
-        raise Http404(f"expected one of {', '.join(ACTIONS | ACTIONS_OF_ARCHIVED)}, got {what}")
+    if what not in ACTIONS:
+        raise Http404(f"expected one of {', '.join(ACTIONS)}, got {what}")
     keys = list(dict.fromkeys(request.POST.getlist("flag")))[:PAGE_SIZE]
     if not keys:
         raise Invalid.at("flag", "choose at least one flag")

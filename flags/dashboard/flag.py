@@ -291,11 +291,10 @@ def _save_from(request: HttpRequest, shell: Shell, flag: str, environment: str) 
 
 
 def _refusal_everywhere(shell: Shell, flag: Flag) -> str | None:
-    """Why this person may not do what touches every environment; None where they may."""
+    """Why this person may not do what touches the flag in every environment; None where they may."""
     if flag.is_archived:
         return "The flag is archived; restore it before changing what it serves"
-    refusals = (shell.refusal_in(environment) for environment in shell.environments)
-    return shell.edit_refusal or next((refusal for refusal in refusals if refusal), None)
+    return shell.refusal_everywhere
 
 
 def _typed(variation: dict[str, Any], type_: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,22 +14,23 @@ from django_htmx.http import trigger_client_event
 from flagengine import Problem
 from flags.changes import UNSET, CreateFlag, SwitchFlag, submit
 from flags.dashboard.review import Save, reviewed, saved
-from flags.dashboard.shell import Shell, came_from, project_page, refused, status_of, whole
+from flags.dashboard.shell import Shell, came_from, project_page, status_of, whole
 from flags.dashboard.undo import told, told_what_came
 from flags.errors import Conflict, FlagsiteError, Invalid, StaleChange
-from flags.models import Flag, Request
+from flags.models import Environment, Flag, Request
 from flags.queries.flags import FlagFilter, FlagRow, filter_choices, flag_list, flag_row
 from flags.queries.releases import released_in
 
-# What the list's bar does to the flags that are chosen, and what it calls that.
+# What the list's bar does to the flags that are chosen: what it calls that, and in which lists it
+# is of use, that of the flags in use or that of the archived ones.
 ACTIONS = {
-    "on": "Switch on",
-    "off": "Switch off",
-    "tag": "Add a tag",
-    "untag": "Remove a tag",
-    "archive": "Archive",
+    "restore": ("Restore", ["archived"]),
+    "on": ("Switch on", ["in-use"]),
+    "off": ("Switch off", ["in-use"]),
+    "tag": ("Add a tag", ["in-use", "archived"]),
+    "untag": ("Remove a tag", ["in-use", "archived"]),
+    "archive": ("Archive", ["in-use"]),
 }
-ACTIONS_OF_ARCHIVED = {"restore": "Restore", "tag": "Add a tag", "untag": "Remove a tag"}
 TYPE_NAMES = {
     "boolean": "Boolean",
     "string": "String",
@@ -54,14 +56,15 @@ def flags(request: HttpRequest, shell: Shell) -> HttpResponse:
         "rows": [SwitchRow(row, shell, released) for row in found.rows],
         "previous_page": found.page - 1,
         "next_page": found.page + 1,
-        "may_choose": may_choose(shell),
+        "may_choose": may_choose(shell, archived=wanted.archived),
     }
     if request.htmx and request.htmx.target == "flag-results":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_flag_results.html", context)
     context |= {
         "choices": filter_choices(shell.project),
         "types": TYPE_NAMES,
-        "actions": ACTIONS_OF_ARCHIVED if wanted.archived else ACTIONS,
+        "offers": offers(shell, archived=wanted.archived),
+        "places": places_to_switch(shell),
     }
     return render(request, "dashboard/flags.html", context)
 
@@ -114,8 +117,6 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
     except (Invalid, Conflict) as error:
         context["problems"] = _problems(error)
         return render(request, "dashboard/create_flag.html", context, status=status_of(error))
-    except FlagsiteError as error:
-        return refused(request, error)
     text = f"{change.key} is made, and off everywhere until you switch it on"
     if outcome.request is not None:
         # There is no such flag before the request is applied.
@@ -152,9 +153,42 @@ class SwitchRow:
         ]
 
 
-def may_choose(shell: Shell) -> bool:
-    """Whether there is anything that this person may do to several flags at once."""
-    return shell.may_edit or any(shell.refusal_in(place) is None for place in shell.environments)
+@dataclass(frozen=True)
+class Offer:
+    """What may be done to several flags at once; `applies` where the list that is shown holds them."""
+
+    action: str
+    words: str
+    lists: list[str]
+    applies: bool
+
+
+def offers(shell: Shell, *, archived: bool) -> list[Offer]:
+    """What this person may do to several flags at once, in this list and in the other one."""
+    here = "archived" if archived else "in-use"
+    return [
+        Offer(action, words, lists, here in lists)
+        for action, (words, lists) in ACTIONS.items()
+        if _may_do(shell, action)
+    ]
+
+
+def _may_do(shell: Shell, action: str) -> bool:
+    match action:
+        case "on" | "off":
+            return bool(places_to_switch(shell))
+        case "archive" | "restore":
+            return shell.refusal_everywhere is None
+    return shell.may_edit
+
+
+def places_to_switch(shell: Shell) -> list[Environment]:
+    return [place for place in shell.environments if shell.refusal_in(place) is None]
+
+
+def may_choose(shell: Shell, *, archived: bool) -> bool:
+    """Whether there is anything that this person may do to several flags of the list at once."""
+    return any(offer.applies for offer in offers(shell, archived=archived))
 
 
 def filter_from(request: HttpRequest) -> FlagFilter:
@@ -305,7 +339,8 @@ def _row(request: HttpRequest, shell: Shell, found: FlagRow) -> HttpResponse:
         context: dict[str, Any] = {"shell": shell, "row": SwitchRow(found, shell)}
         return render(request, "dashboard/parts/_flag_header.html", context)
     shown = SwitchRow(found, shell, released_in(shell.project))
-    context = {"shell": shell, "row": shown, "may_choose": may_choose(shell)}
+    context = {"shell": shell, "row": shown}
+    context["may_choose"] = may_choose(shell, archived=found.flag.is_archived)
     return render(request, "dashboard/parts/_flag_row.html", context)
 
 

@@ -192,7 +192,7 @@ def settings(request: HttpRequest, shell: Shell, segment: str) -> HttpResponse:
         "tab": "settings",
         "use": segment_uses(shell.project).get(segment, SegmentUse()),
         "refusal": shell.edit_refusal,
-        "delete_refusal": _refusal_everywhere(shell),
+        "delete_refusal": shell.refusal_everywhere,
         "typed": {
             "name": found.name,
             "description": found.description,
@@ -334,9 +334,3 @@ def _save_from(request: HttpRequest, shell: Shell, segment: str, environment: st
         is_edited=True,
         version_now=_in(segment_in_environments(found), place).definition.version,
     )
-
-
-def _refusal_everywhere(shell: Shell) -> str | None:
-    """Why this person may not do what touches every environment; None where they may."""
-    refusals = (shell.refusal_in(environment) for environment in shell.environments)
-    return shell.edit_refusal or next((refusal for refusal in refusals if refusal), None)

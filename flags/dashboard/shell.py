@@ -95,6 +95,12 @@ class Shell:
         """
         return self.rights.missing(Action.EDIT, environment)
 
+    @property
+    def refusal_everywhere(self) -> str | None:
+        """Why this person may not do what touches every environment; None where they may."""
+        refusals = (self.refusal_in(environment) for environment in self.environments)
+        return self.edit_refusal or next((refusal for refusal in refusals if refusal), None)
+
     def administer_refusal_in(self, environment: Environment) -> str | None:
         """Why this person may not manage the environment and its keys; None where they may."""
         return self.rights.missing(Action.ADMINISTER, environment)

@@ -35,6 +35,19 @@ function showFields() {
   }
 }
 
+/* What can be done to flags of the list that is shown: that of those in use, or of the archived. */
+function offer() {
+  const { what } = bar.elements;
+  const here = document.getElementById("flag-results").dataset.list;
+  for (const option of what.options) {
+    option.disabled = option.hidden = !option.dataset.lists.split(" ").includes(here);
+  }
+  if (what.selectedOptions[0]?.disabled ?? true) {
+    what.value = [...what.options].find((option) => !option.disabled)?.value ?? "";
+  }
+  showFields();
+}
+
 function clear() {
   chosen.clear();
   show();
@@ -60,9 +73,10 @@ if (bar) {
   document.addEventListener("htmx:afterSwap", () => {
     const there = new Set(boxes().map((box) => box.value));
     chosen.forEach((key) => there.has(key) || chosen.delete(key));
+    offer();
     show();
   });
   bar.querySelector("[data-bulk-count]").textContent = "0 flags chosen";
-  showFields();
+  offer();
   show();
 }

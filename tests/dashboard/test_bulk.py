@@ -52,6 +52,10 @@ def words(response) -> str:
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
 
 
+def offered(page: str) -> set[str]:
+    return set(re.findall(r'<option value="(\w+)" data-lists="[^"]+">', page))
+
+
 def on(environment="production") -> set[str]:
     rows = FlagConfiguration.objects.filter(environment__key=environment, enabled=True)
     return set(rows.values_list("flag__key", flat=True))
@@ -125,7 +129,7 @@ def test_tags_are_added_and_removed(three, browser):
     said = words(editor.post(PREVIEW, {"what": "tag", "tag": "sale"} | TWO, headers=HTMX))
     assert "Add the tag sale to 1 flag?" in said
     assert "search : it has the tag sale already" in said
-    editor.post(SAVE, {"what": "tag", "tag": "sale"} | TWO)
+    editor.post(SAVE, {"what": "tag", "tag": "sale", "flag": ["checkout"]})
     assert Flag.objects.get(key="checkout").tags == ["sale"]
     editor.post(SAVE, {"what": "untag", "tag": "sale"} | TWO)
 
@@ -142,8 +146,9 @@ def test_flags_are_archived_and_restored(three, browser):
 
     editor.post(SAVE, {"what": "archive"} | TWO)
     archived = editor.get("/p/shop/flags?archived=1").content.decode()
-    assert '<option value="restore">' in archived
-    assert '<option value="on">' not in archived
+    assert offered(archived) == {"restore", "tag", "untag"}
+    assert 'data-bulk-for="on off" hidden' in archived
+    assert 'data-list="archived"' in archived
     assert set(Flag.objects.exclude(archived_at=None).values_list("key", flat=True)) == {
         "checkout", "search",
     }  # fmt: skip
@@ -164,9 +169,25 @@ def test_who_cannot_take_it_is_named_with_why_and_the_rest_goes_on(three, browse
     assert "banner : it is archived" in said
     assert "gone : it is gone" in said
     assert "search : it is on already" in said
-    browser().post(SAVE, ON | chosen)
+    browser().post(SAVE, ON | {"flag": ["checkout"]})
 
     assert on() == {"checkout", "search"}
+
+
+def test_who_can_take_it_no_more_when_it_is_saved_is_said_before_the_rest_is_done(three, browser):
+    editor = browser()
+    editor.post(PREVIEW, ON | TWO, headers=HTMX)
+    submit(ArchiveFlag(project="shop", flag="search"), actor=OPERATOR)
+
+    late = editor.post(SAVE, ON | TWO | {"reason": "Sale"}, headers=HTMX)
+
+    assert late.status_code == 409
+    assert not on()
+    assert "Not all of them can take it any more, so nothing is done yet" in words(late)
+    assert "search : it is archived" in words(late)
+    assert "Sale" in words(late)
+    editor.post(SAVE, ON | {"flag": ["checkout"]})
+    assert on() == {"checkout"}
 
 
 def test_a_flag_that_others_need_is_named_unless_they_go_with_it(three, browser):
@@ -201,7 +222,13 @@ def test_who_may_not_chooses_nothing(three, browser):
         ),
         actor=OPERATOR,
     )
-    assert 'name="flag"' in browser("viewer").get("/p/shop/flags").content.decode()
+    page = browser("viewer").get("/p/shop/flags").content.decode()
+    assert 'name="flag"' in page
+    assert offered(page) == {"on", "off"}
+    bar = page.partition('id="bulk"')[2]
+    assert '<option value="staging">' in bar
+    assert '<option value="production">' not in bar
+    assert 'name="flag"' not in viewer.get("/p/shop/flags/checkout/row?archived=1").content.decode()
     viewer.post(SAVE, ON | TWO | {"environment": "staging"})
     assert (on(), on("staging")) == (set(), {"checkout", "search"})
 

@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 
 from audit.outbox import deliver
 from flags.changes import (
+    ArchiveFlag,
     ChangeSegmentIds,
     ConfigureFlag,
     CreateSegment,
@@ -168,6 +169,29 @@ def test_typing_in_the_search_narrows_the_list_and_keeps_the_focus(visit, a_flag
     expect(page.locator(".flag-row")).to_have_count(1)
     expect(page.get_by_role("searchbox")).to_be_focused()
     assert page.url.endswith("q=check&state=&type=")
+
+
+def test_the_bar_offers_what_can_be_done_to_the_list_that_is_shown(visit, a_flag):
+    a_flag("banner")
+    a_flag("other")
+    submit(ArchiveFlag(project="shop", flag="banner"), actor=OPERATOR)
+    visitor = visit("editor")
+    page = visitor.open("/p/shop/flags")
+    bar = page.get_by_role("form", name="What to do with the chosen flags")
+
+    page.get_by_role("checkbox", name="Archived").check()
+    page.get_by_role("checkbox", name="Choose banner").check()
+    expect(bar.get_by_label("What to do")).to_have_value("restore")
+    expect(bar.get_by_label("in", exact=True)).to_be_hidden()
+    bar.get_by_role("button", name="Review").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore 1 flag").click()
+    expect(page.get_by_role("heading", name="No archived flag")).to_be_visible()
+    page.get_by_role("checkbox", name="Archived").uncheck()
+    page.get_by_role("checkbox", name="Choose banner").check()
+
+    expect(bar.get_by_label("What to do")).to_have_value("on")
+    expect(bar.get_by_label("in", exact=True)).to_be_visible()
+    assert visitor.complaints == []
 
 
 def test_an_editor_that_changes_nothing_says_so(visit, furnished):
