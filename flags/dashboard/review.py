@@ -1,7 +1,8 @@
 """The dialog that stands before a save: what it would do, or what is wrong, and where it goes.
 
-Every save of a page that alters what is evaluated is a `Save`: `reviewed` shows it, `saved` does
-with it what was chosen there. One template draws it, as a dialog or as a page of its own.
+A switch, the save of an editor and what is done to several flags are each a `Save`: `reviewed`
+shows it, `saved` does with it what was chosen there. One template draws it, as a dialog or as a
+page of its own.
 """
 
 import json
@@ -39,6 +40,8 @@ from flags.queries.requests import in_review_of
 
 # What is wrong about "When" is said there; the editor has no field for it.
 TIMES = {"apply_at", "lasts", "seconds", "ends_at"}
+# What is typed into the dialog itself.
+TYPED = ("reason", "when", "apply_at", "lasts", "lasts_unit")
 UNITS = {"minutes": 60, "hours": 3_600, "days": 86_400}
 
 
@@ -99,6 +102,7 @@ def reviewed(
         "save": save,
         "sends": _flat(save.sends),
         "typed": request.POST,
+        "typed_here": [(name, request.POST.get(name, "")) for name in TYPED],
         "units": UNITS,
         "back": came_from(request, save.page),
         "is_page": not request.htmx,  # type: ignore[attr-defined]

@@ -7,9 +7,18 @@ document.addEventListener("click", (event) => {
   if (event.target.matches("dialog.dialog")) event.target.close(); // the backdrop
 });
 // The server says when what a dialog asked for is done.
-document.addEventListener("close-dialogs", () =>
-  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()),
-);
+let hasClosed = false;
+document.addEventListener("close-dialogs", () => {
+  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
+  hasClosed = true;
+});
+// What opened it may be gone by that; who works by keyboard goes on from the content.
+document.addEventListener("htmx:afterSettle", () => {
+  if (hasClosed && document.activeElement === document.body) {
+    document.getElementById("main").focus({ preventScroll: true });
+  }
+  hasClosed = false;
+});
 // … or that it has brought in what a save would do.
 document.addEventListener("open-review", () => {
   const dialog = document.getElementById("review");

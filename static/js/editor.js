@@ -188,12 +188,11 @@ async function review(editor, read) {
     .map((serve) => ({ path: serve.dataset.path, message: sumProblem(serve) }))
     .filter((problem) => problem.message);
   if (early.length) return showProblems(editor, early);
-  const reason = document.querySelector("#review-body [name=reason]")?.value ?? "";
-  const body = new URLSearchParams({
-    configuration: JSON.stringify(configuration),
-    expected_version: editor.dataset.expectedVersion,
-    reason,
-  });
+  // What was typed into the dialog before stays typed.
+  const before = document.querySelector("#review-body form[data-edited]");
+  const body = new URLSearchParams(before ? new FormData(before) : undefined);
+  body.set("configuration", JSON.stringify(configuration));
+  body.set("expected_version", editor.dataset.expectedVersion);
   let answer;
   try {
     answer = await fetch(editor.dataset.preview, {

@@ -288,6 +288,16 @@ def guarded(a_flag):
 SWITCH_HERE = "/p/shop/flags/new-checkout/switch/{}"
 
 
+def test_no_id_of_the_dialog_is_one_of_a_page_that_it_opens_on(signed_in, guarded):
+    editor = signed_in()
+    dialog = editor.get("/p/shop/flags/new-checkout/switch/production?on=true", headers=HTMX)
+    named = set(re.findall(r'\bid="([^"]+)"', dialog.content.decode()))
+
+    for page in ("", "/new-checkout", "/new-checkout/variations", "/new-checkout/settings"):
+        there = re.findall(r'\bid="([^"]+)"', editor.get(f"/p/shop/flags{page}").content.decode())
+        assert not named & set(there)
+
+
 @pytest.mark.parametrize("headers", [HTMX, {}])
 def test_a_switch_that_asks_others_says_so_first(signed_in, guarded, headers):
     editor = signed_in()

@@ -292,8 +292,21 @@ def test_an_open_editor_is_told_and_not_overwritten_and_can_save_over(visit, fur
     review(page)
     expect(page.get_by_role("heading", name="Somebody was faster")).to_be_visible()
     page.get_by_role("button", name="Compare with version 3").click()
+    page.get_by_label("Reason").fill("Theirs was a slip")
+    page.get_by_label("Date and time").fill("2100-06-01T09:00")
+    submit(
+        SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True),
+        SwitchFlag(project="shop", environment="production", flag="new-checkout", on=False),
+        actor=OPERATOR,
+    )
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Somebody was faster")).to_be_visible()
+    page.get_by_role("button", name="Compare with version").click()
+    expect(page.get_by_label("Reason")).to_have_value("Theirs was a slip")
+    expect(page.get_by_label("Date and time")).to_have_value("2100-06-01T09:00")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="My name for it")).to_be_visible()
+    expect(page.locator("main")).to_be_focused()
     assert configuration().rules[0]["name"] == "My name for it"
     assert not configuration().enabled
 
