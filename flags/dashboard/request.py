@@ -111,8 +111,15 @@ class May:
 
 
 def request_page(
-    request: HttpRequest, shell: Shell, found: Request, *, error: FlagsiteError | None = None
+    request: HttpRequest,
+    shell: Shell,
+    found: Request,
+    *,
+    error: FlagsiteError | None = None,
+    sent: str = "",
 ) -> HttpResponse:
+    """The request as this person sees it; `sent` is the form that was refused with `error`."""
+    is_part = request.htmx and request.htmx.target == "request"  # type: ignore[attr-defined]
     stands, trouble = _standing(shell, found)
     effects = stands.effects if stands else _remembered(shell, found)
     may = _may(shell, found, stands, verdicts := verdicts_on(found))
@@ -139,11 +146,13 @@ def request_page(
         "about": request.GET.get("line", "")[:LONGEST_LINE],
         "may": may,
         "typed": request.POST if error else {},
+        "sent": sent,
+        "is_part": is_part,
         "bypass_lasts": BYPASS_LASTS,
         "error": error,
         "state_help": STATE_MEANS.get(State(found.state), ""),
     }
-    if request.htmx and request.htmx.target == "request":  # type: ignore[attr-defined]
+    if is_part:
         return render(request, "dashboard/parts/_request.html", context)
     status = status_of(error) if error else 200
     return render(request, "dashboard/requests/request.html", context, status=status)

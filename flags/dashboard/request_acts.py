@@ -62,8 +62,9 @@ def review(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
     )
     if verdict == "changes_requested" and not request.POST.get("reason", "").strip():
         error = Invalid.at("reason", "say what should be different")
-        return request_page(request, shell, opened_request(shell, number), error=error)
-    return _done(request, shell, number, change, text=DONE[verdict].format(number))
+        return _refused(request, shell, number, error, sent="review")
+    text = DONE[verdict].format(number)
+    return _done(request, shell, number, change, sent="review", text=text)
 
 
 @require_POST
@@ -74,12 +75,13 @@ def act(request: HttpRequest, shell: Shell, number: int, what: str) -> HttpRespo
     try:
         change, text = _change_from(request, shell, number, what, named)
     except Invalid as error:
-        return request_page(request, shell, opened_request(shell, number), error=error)
+        return _refused(request, shell, number, error, sent=what)
     if what == "submit" and request.POST.get("apply") == "1":
         # Where nobody has to approve it, asking and applying are one step for who does both.
         applying = ApplyRequest(**named)
-        return _done(request, shell, number, change, applying, text=f"Request #{number} is applied")
-    return _done(request, shell, number, change, text=text)
+        text = f"Request #{number} is applied"
+        return _done(request, shell, number, change, applying, sent=what, text=text)
+    return _done(request, shell, number, change, sent=what, text=text)
 
 
 def _change_from(
@@ -143,12 +145,9 @@ def _change_from(
 
 
 def _done(
-    request: HttpRequest, shell: Shell, number: int, *changes: Change, text: str
+    request: HttpRequest, shell: Shell, number: int, *changes: Change, sent: str, text: str
 ) -> HttpResponse:
-    """Submit one after the other and go back to the request.
-
-    What is refused is said on it, and what was typed stays.
-    """
+    """Submit one after the other and go back to the request; `sent` is the form they came by."""
     try:
         for change in changes:
             submit(change, actor=shell.actor, reason=request.POST.get("reason", ""))
@@ -156,5 +155,12 @@ def _done(
         # allauth asks for it and then sends the same form again.
         raise ReauthenticationRequired from error
     except FlagsiteError as error:
-        return request_page(request, shell, opened_request(shell, number), error=error)
+        return _refused(request, shell, number, error, sent=sent)
     return told(request, redirect("request", project=shell.project.key, number=number), text)
+
+
+def _refused(
+    request: HttpRequest, shell: Shell, number: int, error: FlagsiteError, *, sent: str
+) -> HttpResponse:
+    """What is refused is said on the request, and what was typed stays."""
+    return request_page(request, shell, opened_request(shell, number), error=error, sent=sent)

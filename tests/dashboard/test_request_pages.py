@@ -63,6 +63,10 @@ def words(response) -> str:
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
 
 
+def typed_in(page, field: str) -> str:
+    return re.search(rf'id="{field}"[^>]*>([^<]*)<', page.content.decode())[1]
+
+
 def behaviour_on(page) -> str:
     return re.search(r'name="behaviour" value="(\w+)"', page.content.decode())[1]
 
@@ -167,6 +171,40 @@ def test_rejecting_and_asking_for_changes_take_a_reason(asked, browser):
     reviewer.post(f"{ONE}/review", {"verdict": "rejected", "reason": "Not on a Friday"})
     assert state() == "rejected"
     assert "Not on a Friday" in words(reviewer.get(ONE))
+
+
+def test_what_was_typed_stays_in_its_own_form_and_in_no_other(asked, browser):
+    refused = browser("admin").post(
+        f"{ONE}/review", {"verdict": "approved", "behaviour": "0000", "reason": "Looks right"}
+    )
+
+    assert refused.status_code == 409
+    assert typed_in(refused, "verdict-reason") == "Looks right"
+    assert typed_in(refused, "request-reason") == "Launch day"
+    cleared = browser("admin").post(f"{ONE}/words", {"title": " ", "reason": ""})
+    assert cleared.status_code == 422
+    assert typed_in(cleared, "request-reason") == ""
+    assert typed_in(cleared, "verdict-reason") == ""
+    submit(
+        EditRequest(project="shop", request=1, apply_at=read_instant("2100-06-01T09:00", "0")),
+        actor=OPERATOR,
+    )
+    late = browser("admin").post(f"{ONE}/schedule", {"apply_at": "2001-01-01T09:00"})
+    assert 'name="apply_at" value="2001-01-01T09:00">' in late.content.decode()
+
+
+def test_the_dialog_of_a_verdict_follows_the_request(asked, browser, reviewer, editor):
+    part = {"HX-Request": "true", "HX-Target": "request"}
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+    assert "You approved it" in words(browser().get(ONE, headers=part))
+    more = SwitchFlag(**PRODUCTION, flag="other", on=True)
+    submit(EditRequest(project="shop", request=1, add=[more.as_json()]), actor=editor)
+
+    now = browser().get(ONE, headers=part).content.decode()
+
+    _, offered = now.split('<div class="form-actions" id="verdict-actions" hx-swap-oob="true">')
+    assert 'value="approved"' in offered
+    assert browser().get(ONE).content.decode().count('id="verdict-actions"') == 1
 
 
 def test_a_verdict_is_taken_back(asked, browser, reviewer):
