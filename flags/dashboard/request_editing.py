@@ -14,8 +14,19 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 from msgspec import structs
 
-from flags.changes import UNSET, ConfigureFlag, DefineSegment, EditRequest, from_json, submit
+from flags.changes import (
+    UNSET,
+    Change,
+    ConfigureFlag,
+    DefineSegment,
+    EditRequest,
+    SwitchFlag,
+    from_json,
+    submit,
+)
+from flags.changes.base import UnsetType
 from flags.changes.outlook import lacking, standing
+from flags.changes.requests.kept import subjects_of
 from flags.dashboard import flag as flag_page
 from flags.dashboard import segments as segment_page
 from flags.dashboard.conditions import group_of
@@ -172,18 +183,30 @@ def _in_place(
 ) -> tuple[Edited, list[dict[str, Any]]]:
     """The change, and all of the request's with it where the one that it replaces was.
 
-    Whether a flag is on is no matter of its editor: what the request says of that stays.
+    But after all else that the request does to the same: the editor shows what comes of that, such
+    as a variation that is new. Whether a flag is on is no matter of its editor: what the request
+    says of that stays.
     """
-    rows, place = [], None
+    rows: list[Change] = []
+    place, subjects = None, set(subjects_of(change))
     for row in map(from_json, held):
         if _is_of_the_same(row, change):
             place = len(rows)
             if isinstance(change, ConfigureFlag) and row.enabled is not UNSET:
                 change = structs.replace(change, enabled=row.enabled)
-        else:
-            rows.append(row.as_json())
-    rows.insert(len(rows) if place is None else place, change.as_json())
-    return change, rows
+            continue
+        rows.append(row)
+        if place is not None and subjects.intersection(subjects_of(row)):
+            place = len(rows)
+            if isinstance(change, ConfigureFlag) and isinstance(row, SwitchFlag):
+                change = structs.replace(change, enabled=_said_before(change, row))
+    rows.insert(len(rows) if place is None else place, change)
+    return change, [row.as_json() for row in rows]
+
+
+def _said_before(change: ConfigureFlag, switch: SwitchFlag) -> bool | UnsetType:
+    """Nothing of whether the flag is on, where a switch that now comes first says it."""
+    return UNSET if switch.environment == change.environment else change.enabled
 
 
 def _is_of_the_same(row: Any, change: Edited) -> bool:

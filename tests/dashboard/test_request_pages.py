@@ -16,6 +16,7 @@ from flags.changes import (
     CreateSegment,
     DefineSegment,
     EditEnvironment,
+    EditFlag,
     EditRequest,
     GrantLease,
     ReviewRequest,
@@ -563,9 +564,7 @@ def test_the_editor_shows_what_the_request_makes_of_a_flag(asked_for_half, brows
 
     editor = browser("editor").get(address)
 
-    assert "You are editing request #1 , new-checkout, other: switched on in production" in words(
-        editor
-    )
+    assert f"You are editing request #1 , {Request.objects.get().title}" in words(editor)
     assert "Nothing changes until it is approved and applied" in words(editor)
     assert editor.content.decode().count('inputmode="decimal" value="50"') == 2
     assert browser("viewer").get(address).status_code == 403
@@ -604,6 +603,31 @@ def test_an_edit_beside_a_switch_is_a_change_of_its_own(asked, browser):
 
     kinds = [row["kind"] for row in Request.objects.get().changes]
     assert kinds == ["flag.switched", "flag.configured"]
+
+
+def test_an_edit_may_serve_what_the_request_itself_adds(asked, browser, editor):
+    both = [{"key": "on", "value": True}, {"key": "off", "value": False}]
+    third = [*both, {"key": "maybe", "value": False}]
+    rows = [
+        ConfigureFlag(**PRODUCTION, flag="other", enabled=False, fallthrough=HALF),
+        EditFlag(project="shop", flag="other", variations=third),
+        SwitchFlag(**PRODUCTION, flag="other", on=True),
+    ]
+    submit(
+        EditRequest(project="shop", request=1, changes=[row.as_json() for row in rows]),
+        actor=editor,
+    )
+    Request.objects.update(revision=1)
+
+    answer = browser("editor").post(
+        f"{ONE}/flags/other/production", written(fallthrough={"variation": "maybe"})
+    )
+
+    assert answer.status_code == 302
+    held = Request.objects.get().changes
+    assert [row["kind"] for row in held] == ["flag.edited", "flag.switched", "flag.configured"]
+    assert "enabled" not in held[-1]
+    assert held[-1]["fallthrough"] == {"variation": "maybe"}
 
 
 def test_an_edit_that_leaves_nothing_to_do_is_said(asked_for_half, browser):
