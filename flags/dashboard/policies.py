@@ -1,6 +1,6 @@
 """What an environment asks for before its ruleset changes, and the teams that it may name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -39,26 +39,24 @@ def policy(request: HttpRequest, shell: Shell, environment: str) -> HttpResponse
     """
     found = shell.environment(environment)
     stored = policy_of(found)
-    error: FlagsiteError | None = None
-    shown: Mapping[str, Any] = approval.policy_facts(stored)
-    if request.method == "POST":
-        step, reason = request.POST.get("step", "save"), request.POST.get("reason", "")
-        try:
-            shown = _with_freezes_of(stored, read_policy(request.POST))
-            change = SetPolicy(project=shell.project.key, environment=environment, **shown)
-            if step == "review":
-                return _reviewed(request, shell, change, found, reason=reason)
-            if step == "edit":
-                return _form(request, shell, found, shown)
-            outcome = submit(change, actor=shell.actor, reason=reason)
-            response = redirect("policy", project=shell.project.key, environment=environment)
-            text = f"The policy of {found.name} is saved"
-            if not outcome.changed:
-                text = "Nothing was different, so nothing changed"
-            return told_what_came(request, response, shell, outcome, text)
-        except FlagsiteError as refusal:
-            error = refusal
-    return _form(request, shell, found, shown, error=error)
+    step, reason = request.POST.get("step", "save"), request.POST.get("reason", "")
+    if request.method == "GET":
+        return _form(request, shell, found, as_typed(approval.policy_facts(stored)))
+    if step == "edit":
+        return _form(request, shell, found, as_sent(request.POST))
+    try:
+        read = _with_freezes_of(stored, read_policy(request.POST))
+        change = SetPolicy(project=shell.project.key, environment=environment, **read)
+        if step == "review":
+            return _reviewed(request, shell, change, found, reason=reason)
+        outcome = submit(change, actor=shell.actor, reason=reason)
+    except FlagsiteError as error:
+        return _form(request, shell, found, as_sent(request.POST), error=error)
+    response = redirect("policy", project=shell.project.key, environment=environment)
+    text = f"The policy of {found.name} is saved"
+    if not outcome.changed:
+        text = "Nothing was different, so nothing changed"
+    return told_what_came(request, response, shell, outcome, text)
 
 
 def _reviewed(
@@ -84,7 +82,7 @@ def _form(
     request: HttpRequest,
     shell: Shell,
     found: Environment,
-    shown: Mapping[str, Any],
+    typed: Mapping[str, Any],
     *,
     error: FlagsiteError | None = None,
 ) -> HttpResponse:
@@ -93,7 +91,7 @@ def _form(
         "tab": "environments",
         "environment": found,
         "refusal": shell.administer_refusal_in(found),
-        "typed": as_typed(shown),
+        "typed": typed,
         "reason": request.POST.get("reason", ""),
         "problems": by_field(error, POLICY_FIELDS),
         "roles": [(role.value, role.label, means) for role, means in ROLES.items()],
@@ -220,6 +218,24 @@ def as_typed(policy: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def as_sent(typed: QueryDict) -> dict[str, Any]:
+    """The form as it was sent, right or not: rows that were left empty are none."""
+    names = ("approvals", "minimum_role", "points", "tags", "time_zone", "expires_after_days")
+    whom = zip(typed.getlist("whom"), typed.getlist("whom_approvals"), strict=False)
+    boxes = ("exclude_contributors", "tokens_may_review", "on_segments")
+    return {
+        **{name: typed.get(name, "") for name in names},
+        **{name: typed.get(name) == "on" for name in boxes},
+        "from_whom": [{"whom": one, "approvals": approvals} for one, approvals in whom if one],
+        "is_conditional": typed.get("when") == "some",
+        "condition_fields": set(typed.getlist("fields")),
+        "windows": _windows(typed),
+        "freezes": [
+            {"from": begins, "to": ends, "why": why} for begins, ends, why in _freeze_rows(typed)
+        ],
+    }
+
+
 def _from_whom(typed: QueryDict) -> list[dict[str, Any]]:
     rows = []
     for whom, approvals in zip(
@@ -255,7 +271,7 @@ def _windows(typed: QueryDict) -> list[dict[str, Any]]:
     for index, (opens, closes) in enumerate(
         zip(typed.getlist("window_from"), typed.getlist("window_to"), strict=False)
     ):
-        days = [int(day) for day in typed.getlist(f"window_days_{index}") if day in "0123456"]
+        days = [int(day) for day in typed.getlist(f"window_days_{index}") if day in {*"0123456"}]
         if opens or closes:
             rows.append({"days": days, "from": opens, "to": closes})
     return rows
@@ -269,11 +285,16 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _freezes(typed: QueryDict, zone: ZoneInfo) -> list[dict[str, Any]]:
-    names: Sequence[str] = ("freeze_from", "freeze_to", "freeze_why")
     return [
         {"from": _instant(begins, zone), "to": _instant(ends, zone), "why": why.strip()}
-        for begins, ends, why in zip(*(typed.getlist(name) for name in names), strict=False)
-        if begins or ends
+        for begins, ends, why in _freeze_rows(typed)
+    ]
+
+
+def _freeze_rows(typed: QueryDict) -> list[tuple[str, str, str]]:
+    columns = [typed.getlist(name) for name in ("freeze_from", "freeze_to", "freeze_why")]
+    return [
+        (begins, ends, why) for begins, ends, why in zip(*columns, strict=False) if begins or ends
     ]
 
 

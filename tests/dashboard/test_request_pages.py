@@ -430,8 +430,19 @@ def test_a_policy_that_is_wrong_says_where_and_keeps_what_was_typed(project, bro
     assert page.status_code == 422
     assert "expected 1 to 10, got 11" in words(page)
     assert 'value="payments, core"' not in page.content.decode() or Policy.objects.count() == 0
-    zone = browser("admin").post(POLICY, {**POLICY_FORM, "time_zone": "Moon/Base"})
+    zone = browser("admin").post(
+        POLICY,
+        {**POLICY_FORM, "time_zone": "Moon/Base", "approvals": "x", "window_days_0": ["", "4"]},
+    )
+    said = zone.content.decode()
     assert "there is no time zone" in words(zone)
+    for name, value in {
+        "approvals": "x", "time_zone": "Moon/Base", "tags": "payments, core", "points": "20",
+        "freeze_from": "2100-12-20T00:00", "window_from": "09:00",
+    }.items():  # fmt: skip
+        assert re.search(rf'name="{name}" value="{value}"', said), name
+    assert 'name="when" value="some" checked' in said
+    assert re.findall(r'name="window_days_0" value="(\d)" checked', said) == ["4"]
 
 
 def test_another_policy_where_one_is_in_force_becomes_a_request(asked, browser):
