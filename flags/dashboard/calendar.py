@@ -208,7 +208,7 @@ def _warning(
 
 
 def _expires_before(coming: Coming, opens: datetime | None) -> datetime | None:
-    expires = coming.of.expires_at if isinstance(coming.of, Request) else None
+    expires = coming.of.expires if isinstance(coming.of, Request) else None
     return expires if expires is not None and (opens is None or expires <= opens) else None
 
 

@@ -1,6 +1,7 @@
 """Requests: changes that wait for approval, the verdicts on them and what was said about them."""
 
 import uuid
+from datetime import datetime
 
 from django.conf import settings
 from django.db import models
@@ -114,6 +115,11 @@ class Request(models.Model):
     def state_words(self) -> str:
         """As `In review`."""
         return State(self.state).label.capitalize()
+
+    @property
+    def expires(self) -> datetime | None:
+        """When it expires as it stands now, if it does."""
+        return self.expires_at if self.state in EXPIRING else None
 
     @property
     def is_open(self) -> bool:

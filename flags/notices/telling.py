@@ -20,7 +20,7 @@ from flags.differences.wording import instant_in_words
 from flags.errors import Busy, FlagsiteError
 from flags.live.hints import send_hint
 from flags.models import (
-    REVIEWED,
+    EXPIRING,
     ApiToken,
     Comment,
     Environment,
@@ -137,7 +137,7 @@ def _key_of(event: Event, told: Told) -> str:
 def tell_what_expires(now: datetime) -> int:
     """Tell authors and reviewers of requests that expire within a day; how many were looked at."""
     near = Request.objects.filter(
-        state__in=REVIEWED, expires_at__gt=now, expires_at__lte=now + EXPIRES_SOON
+        state__in=EXPIRING, expires_at__gt=now, expires_at__lte=now + EXPIRES_SOON
     ).select_related("project", "author")
     return each("requests expiring soon", near, lambda request: _tell_of_expiry(request, now))
 

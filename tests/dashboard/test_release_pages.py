@@ -298,6 +298,12 @@ def test_what_is_due_while_it_is_closed_is_marked_with_when_it_is_done(signed_in
     Request.objects.update(expires_at=datetime(2031, 7, 6, tzinfo=UTC))
     again = signed_in("editor").get(reverse("releases", args=["shop"]) + "?month=2031-07&zone=UTC")
     assert "It expires before it can be applied, on Sun 6 Jul, 00:00" in words(again)
+    # What is approved waits for its instant, however far away.
+    Request.objects.update(state="scheduled")
+    at_last = signed_in("editor").get(
+        reverse("releases", args=["shop"]) + "?month=2031-07&zone=UTC"
+    )
+    assert "It expires" not in words(at_last)
 
 
 def test_the_calendar_offers_each_what_they_may_do(signed_in, flag, editor):
