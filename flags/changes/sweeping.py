@@ -11,6 +11,9 @@ from audit.facts import Actor
 logger = logging.getLogger(__name__)
 
 CLOCK = Actor.system("schedule")
+# What this process has said at length already: a sweep comes every few seconds.
+_told: set[tuple[str, object, str]] = set()
+MOST_TOLD = 1_000
 
 M = TypeVar("M", bound=models.Model)
 
@@ -25,7 +28,8 @@ def each(
     """Do this with each row; the sum of what came of it.
 
     A row that fails in a way nobody foresaw (of a newer release, of a mistake of ours) stops no
-    other: it is logged with its id, at every sweep that meets it, and stays as it is.
+    other: it is logged with its id at every sweep that meets it, once with its traceback, and stays
+    as it is.
     """
     done = 0
     for row in rows:
@@ -33,6 +37,21 @@ def each(
             done += do(row)
         except passing_on:
             raise
-        except Exception:
-            logger.exception("sweep.row_failed sweep=%s id=%s", sweep, row.pk)
+        except Exception as error:
+            _tell(sweep, row.pk, error)
     return done
+
+
+def _tell(sweep: str, key: object, error: Exception) -> None:
+    failure = (sweep, key, repr(error))
+    is_new = failure not in _told
+    if len(_told) >= MOST_TOLD:
+        _told.clear()
+    _told.add(failure)
+    logger.error(
+        "sweep.row_failed sweep=%s id=%s why=%r",
+        sweep,
+        key,
+        error,
+        exc_info=error if is_new else None,
+    )

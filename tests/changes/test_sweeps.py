@@ -176,5 +176,5 @@ def test_a_row_that_fails_stops_no_other_and_is_named(a_flag, caplog, begin, poi
     assert is_done()
     assert type(bad).objects.filter(pk=bad.pk).values().get() == untouched
     told = [row for row in caplog.records if str(bad.pk) in row.getMessage()]
-    assert len(told) == 2
-    assert all(row.exc_info for row in told)
+    # Each sweep says so, and the first of them where it failed.
+    assert [bool(row.exc_info) for row in told] == [True, False]
