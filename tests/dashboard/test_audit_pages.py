@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from flags.changes import (
     EditEnvironment,
     OpenRequest,
     ReviewBypass,
+    SignIn,
     SwitchFlag,
     due,
     submit,
@@ -212,3 +214,12 @@ def test_an_event_that_changed_no_fact_has_words_too(browser, a_flag, editor, ad
     assert "Signed for the bypass of a request" in text_of(page)
     said = text_of(browser().get("/p/shop/activity"))
     assert "applied request #1 without approval" in said
+
+
+def test_the_site_s_audit_says_from_where_somebody_signed_in(browser, users):
+    actor = replace(users["editor"].as_actor(), place="192.0.2.7, Firefox on Linux")
+    submit(SignIn(username="editor", by=["password"]), actor=actor)
+
+    page = browser("owner").get("/audit?kind=user.signed_in")
+
+    assert "from 192.0.2.7, Firefox on Linux" in text_of(page)
