@@ -115,7 +115,7 @@ def test_a_narrowed_activity_stays_narrow_when_something_happens(visit, a_flag):
     switch(on=True, environment="staging", reason="In staging")
     deliver("broadcast")
 
-    expect(page.get_by_text("In staging")).to_be_visible()
+    expect(page.get_by_text("Reason: In staging")).to_be_visible()
     expect(page.get_by_text("Elsewhere")).to_have_count(0)
 
 
