@@ -182,7 +182,7 @@ def test_theirs_where_nothing_of_mine_is_left_says_so(guarded, editor):
         ),
     )
 
-    with pytest.raises(Invalid, match="already"):
+    with pytest.raises(Invalid, match="withdraw it instead"):
         chosen("theirs", editor)
 
 

@@ -107,8 +107,9 @@ class DraftChanges(Change, frozen=True, kw_only=True):
         before = facts(draft)
         # An earlier change in it may have been overtaken, and is not forgiven by a later one.
         _hold(scope, draft, _on_top_of(scope, draft, self.changes), seen_before=draft.seen)
+        _say_why(scope, draft)
         draft.revision += 1
-        scope.save(draft, "title", "changes", "seen", "environments", "revision")
+        scope.save(draft, "title", "reason", "changes", "seen", "environments", "revision")
         return [effect_on(self.kind, before, draft)]
 
     def undo(self, effects: Sequence[Effect]) -> list[Change] | None:
@@ -126,7 +127,8 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
     needs = Action.PROPOSE
 
     title: str | UnsetType = UNSET
-    # The request's own reason; the submit's says why it is edited.
+    # The request's own reason, in place of what it has; the submit's is put below where more is
+    # asked for.
     reason: str | UnsetType = UNSET
     changes: list[dict[str, Any]] | UnsetType = UNSET
     add: list[dict[str, Any]] | UnsetType = UNSET
@@ -159,6 +161,7 @@ class EditRequest(OnRequest, frozen=True, kw_only=True):
             require_what_it_does(scope, request)
         else:
             self._take_in(scope, request)
+            _say_why(scope, request)
             if editor is not None and editor != request.author:
                 request.contributors.add(editor)
         request.revision += 1
@@ -247,7 +250,7 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
             raise Conflicting(
                 f"both changed {', '.join(overlaps)} of {named}; choose theirs or yours"
             )
-        return self._some(settled)
+        return self._some([row for row, done in rehearse(scope, settled) if done])
 
     def _brought_together(
         self, scope: Scope, row: Change, moved: Sequence[Moved]
@@ -267,7 +270,7 @@ class RebaseRequest(OnRequest, frozen=True, kw_only=True):
     def _some(self, changes: list[Change]) -> list[Change]:
         if not changes:
             raise Invalid.at(
-                "subject", f"nothing would be left without {self.subject}: withdraw it"
+                "subject", "nothing of this request would be left to do; withdraw it instead"
             )
         return changes
 
@@ -330,6 +333,12 @@ def _hold(
     take_in(scope, request, changes, seen_before=seen_before)
     if is_called_by_its_changes:
         request.title = titled(request.seen, request.changes)
+
+
+def _say_why(scope: Scope, request: Request) -> None:
+    """Whoever approves it reads why more was asked for, too."""
+    if scope.reason and scope.reason not in request.reason.split("\n"):
+        request.reason = f"{request.reason}\n{scope.reason}".strip()
 
 
 def _on_top_of(scope: Scope, request: Request, rows: Sequence[dict[str, Any]]) -> list[Change]:
