@@ -120,7 +120,7 @@ def create(request: HttpRequest, shell: Shell) -> HttpResponse:
     text = f"{change.key} is made, and off everywhere until you switch it on"
     if outcome.request is not None:
         # There is no such flag before the request is applied.
-        response = redirect("flags", project=shell.project.key)
+        response = redirect("request", project=shell.project.key, number=outcome.request)
         return told_what_came(request, response, shell, outcome, text)
     return told(request, redirect("flag", project=shell.project.key, flag=change.key), text)
 
@@ -290,7 +290,8 @@ def _flag_from(request: HttpRequest, shell: Shell) -> CreateFlag:
 def _typed_flag(request: HttpRequest) -> dict[str, Any]:
     """What the form shows: what was typed, or a beginning."""
     typed: dict[str, Any] = {
-        name: request.POST.get(name, "") for name in ("key", "name", "description", "tags")
+        name: request.POST.get(name, "")
+        for name in ("key", "name", "description", "tags", "reason")
     }
     typed["type"] = request.POST.get("type", "boolean")
     typed["is_permanent"] = request.POST.get("is_permanent") == "on"

@@ -74,6 +74,11 @@ class Shell:
         return self.rights.missing(Action.ADMINISTER)
 
     @property
+    def guarded(self) -> list[Environment]:
+        """The environments that require approval: what alters their ruleset becomes a request."""
+        return [environment for environment in self.environments if environment.requires_approval]
+
+    @property
     def may_edit(self) -> bool:
         return self.edit_refusal is None
 
