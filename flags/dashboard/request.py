@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from audit.facts import Effect
 from flags import access, approval
 from flags.access import Action
-from flags.changes import Change, GrantLease, StartRamp
+from flags.changes import Change, GrantLease, StartRamp, SwitchFlag
 from flags.changes.outlook import lacking, standing
 from flags.changes.requests import Standing, overlaps_in
 from flags.changes.requests.kept import stored, subjects_of
@@ -139,6 +139,8 @@ def request_page(
         "places": places,
         "subjects": " ".join(sorted(_watched(found, effects))),
         "given": given,
+        "has_verdicts": any(not one.stale for one in given),
+        "is_of_one_thing": len({part.subject for place in places for part in place.parts}) == 1,
         "contributors": [person.username for person in found.contributors.all()],
         "conversation": conversation,
         "conflicts": _conflicts(stands),
@@ -196,7 +198,7 @@ def _remembered(shell: Shell, found: Request) -> list[Effect]:
 
 def _places(shell: Shell, effects: Iterable[Effect]) -> list[Place]:
     by_environment: dict[str | None, list[Effect]] = {}
-    for effect in effects:
+    for effect in _from_first_to_last(effects):
         by_environment.setdefault(effect.environment, []).append(effect)
     found = [
         Place(environment, [_part(shell, effect) for effect in by_environment[environment.key]])
@@ -207,6 +209,18 @@ def _places(shell: Shell, effects: Iterable[Effect]) -> list[Place]:
         # What an environment tells of a flag is not told again for the project, which adds nothing.
         found.append(Place(None, [_part(shell, effect) for effect in by_environment[None]]))
     return found
+
+
+def _from_first_to_last(effects: Iterable[Effect]) -> list[Effect]:
+    """What several changes do to one thing in one place, told of once."""
+    found: dict[tuple[str | None, str, str], Effect] = {}
+    for effect in effects:
+        # Of the ids of a segment each list is told of by itself, apart from its condition.
+        facts = effect.after or effect.before or {}
+        place = (effect.environment, effect.subject, f"{facts.get('list')} {facts.get('by')}")
+        first = found.get(place, effect)
+        found[place] = effect if "list" in facts else replace(effect, before=first.before)
+    return list(found.values())
 
 
 def _part(shell: Shell, effect: Effect) -> Part:
@@ -278,7 +292,9 @@ def _with_edit(
     if any(isinstance(row, StartRamp) for row in here):
         why = "It grows by a ramp: to have it otherwise, leave it out and start another."
         return replace(part, why_no_edit=why)
-    if not effect.before or not effect.after:
+    # Of a switch alone no editor would show what is changed: it is left out, or stays.
+    is_switch = all(isinstance(row, SwitchFlag) for row in here)
+    if not effect.before or not effect.after or is_switch:
         return part
     named = [shell.project.key, found.number, key, where]
     return replace(part, edit=reverse(f"edit-request-{noun}", args=named))
@@ -299,11 +315,15 @@ def _given(verdicts: Sequence[Verdict], stands: Standing | None) -> list[Given]:
     given = []
     for verdict in verdicts:
         stale = ""
-        if verdict.undone_at is not None:
+        if any(
+            other.reviewer_id == verdict.reviewer_id and other.at > verdict.at for other in verdicts
+        ):
+            stale = "a later verdict took its place"
+        elif verdict.undone_at is not None:
             is_answered = verdict.verdict == "changes_requested"
             stale = "answered or taken back" if is_answered else "taken back"
         elif stands and verdict.behaviour != stands.behaviour:
-            stale = "the request does something else by now, so it counts no more"
+            stale = "what the request does, or when, is something else by now, so it counts no more"
         given.append(Given(verdict, VERDICTS[verdict.verdict], stale))
     return given
 
@@ -323,13 +343,13 @@ def _conflicts(stands: Standing | None) -> list[dict[str, Any]]:
             "environment": environment,
             "subject": subject,
             "name": subject.partition(":")[2],
-            "overlaps": (overlaps := overlaps_in(rows)),
+            "overlaps": list(map(_in_words, (overlaps := overlaps_in(rows)))),
             "is_whole": (is_whole := any(row.is_whole for row in rows)),
             "merges": not overlaps and not is_whole,
-            "member_names": [row.member.replace("_", " ") for row in rows],
+            "member_names": [_in_words(row.member) for row in rows],
             "members": [
                 {
-                    "name": row.member.replace("_", " "),
+                    "name": _in_words(row.member),
                     "theirs": sentences({row.member: row.was}, {row.member: row.theirs}),
                     "yours": sentences({row.member: row.was}, {row.member: row.yours}),
                     "values": [
@@ -343,6 +363,11 @@ def _conflicts(stands: Standing | None) -> list[dict[str, Any]]:
         }
         for (environment, subject), rows in by_subject.items()
     ]
+
+
+def _in_words(piece: str) -> str:
+    """A member of an entry, or a piece of one, as pages call it."""
+    return piece.replace("fallthrough", "what everyone else gets").replace("_", " ")
 
 
 def json_text(value: Any) -> str:

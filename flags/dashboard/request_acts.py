@@ -5,7 +5,7 @@ from typing import Any
 from allauth.core.exceptions import ReauthenticationRequired
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 
 from flags.changes import (
     UNSET,
@@ -47,10 +47,12 @@ CHOICES = {
 }
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @project_page("requests")
 def review(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
     """Give a verdict on what the page showed."""
+    if request.method == "GET":
+        return _back(shell, number)
     verdict = request.POST.get("verdict", "")
     if verdict not in VERDICTS:
         raise Http404(f"expected one of {', '.join(VERDICTS)}, got {verdict}")
@@ -67,10 +69,12 @@ def review(request: HttpRequest, shell: Shell, number: int) -> HttpResponse:
     return _done(request, shell, number, change, sent="review", text=text)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @project_page("requests")
 def act(request: HttpRequest, shell: Shell, number: int, what: str) -> HttpResponse:
     """Everything else that is done to a request."""
+    if request.method == "GET":
+        return _back(shell, number)
     named: dict[str, Any] = {"project": shell.project.key, "request": number}
     try:
         change, text = _change_from(request, shell, number, what, named)
@@ -156,7 +160,12 @@ def _done(
         raise ReauthenticationRequired from error
     except FlagsiteError as error:
         return _refused(request, shell, number, error, sent=sent)
-    return told(request, redirect("request", project=shell.project.key, number=number), text)
+    return told(request, _back(shell, number), text)
+
+
+def _back(shell: Shell, number: int) -> HttpResponse:
+    """To the request: also for who reloads an address at which something was refused."""
+    return redirect("request", project=shell.project.key, number=number)
 
 
 def _refused(

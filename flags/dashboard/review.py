@@ -213,7 +213,11 @@ def asked_for(
 ) -> tuple[list[Effect], dict[str, Any]]:
     """What changes would do that become a request; which rule asks, and who can give it."""
     foreseen = outlook(*changes, actor=shell.actor)
-    return foreseen.effects, {"because": refusal.lacking, "missing": foreseen.missing}
+    return foreseen.effects, {
+        "because": refusal.lacking,
+        "missing": foreseen.missing,
+        "closed": foreseen.closed,
+    }
 
 
 def _foreseen(shell: Shell, save: Save) -> dict[str, Any]:

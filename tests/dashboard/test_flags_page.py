@@ -352,7 +352,7 @@ def test_what_is_wrong_with_the_time_is_said_in_the_dialog(signed_in, a_flag):
     answer = signed_in().post(SWITCH_HERE.format("production"), sent, headers=HTMX)
 
     assert answer.status_code == 422
-    assert "expected a whole number" in words(answer)
+    assert "Expected a whole number" in words(answer)
     assert answer["HX-Retarget"] == "#review-body"
     assert not is_on("new-checkout", "production")
 

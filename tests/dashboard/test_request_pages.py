@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -38,6 +39,7 @@ LIST = "/p/shop/requests"
 ONE = "/p/shop/requests/1"
 POLICY = "/p/shop/settings/environments/production/policy"
 PRODUCTION = {"project": "shop", "environment": "production"}
+HOUR = timedelta(hours=1)
 SWITCH = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
 
 
@@ -150,7 +152,7 @@ def test_a_stale_verdict_is_struck_through_with_why(asked, browser, editor, revi
     page = browser("reviewer").get(ONE)
 
     assert re.search(r"<s>\s*<strong>reviewer</strong> approved</s>", page.content.decode())
-    assert "The request does something else by now, so it counts no more" in words(page)
+    assert "or when, is something else by now, so it counts no more" in words(page)
     assert "1 waiting for you" in words(page)
 
 
@@ -203,7 +205,7 @@ def test_the_dialog_of_a_verdict_follows_the_request(asked, browser, reviewer, e
 
     now = browser().get(ONE, headers=part).content.decode()
 
-    _, offered = now.split('<div class="form-actions" id="verdict-actions" hx-swap-oob="true">')
+    _, offered = now.split('<div id="verdict-actions" hx-swap-oob="true">')
     assert 'value="approved"' in offered
     assert browser().get(ONE).content.decode().count('id="verdict-actions"') == 1
 
@@ -570,8 +572,9 @@ def asked_for_half(asked, editor):
 def test_the_editor_shows_what_the_request_makes_of_a_flag(asked_for_half, browser):
     address = f"{ONE}/flags/other/production"
     page = browser("editor").get(ONE).content.decode()
-    assert f'href="{EDITOR}"' in page
     assert f'href="{address}"' in page
+    # Of a switch alone an editor would show nothing that is changed.
+    assert f'href="{EDITOR}"' not in page
 
     editor = browser("editor").get(address)
 
@@ -713,3 +716,64 @@ def test_an_applied_request_says_who_applied_it(asked, browser, reviewer, editor
 
     Request.objects.update(applied_by=None, apply_at=timezone.now())
     assert "applied by the clock, as scheduled" in words(browser("editor").get(ONE))
+
+
+def test_a_verdict_that_was_given_again_is_not_called_taken_back(asked, browser, editor, reviewer):
+    approve = ReviewRequest(project="shop", request=1, verdict="approved")
+    submit(approve, actor=reviewer)
+    more = SwitchFlag(**PRODUCTION, flag="other", on=True)
+    submit(EditRequest(project="shop", request=1, add=[more.as_json()]), actor=editor)
+    submit(approve, actor=reviewer)
+
+    page = words(browser().get(ONE))
+
+    assert "A later verdict took its place" in page
+    assert "Taken back" not in page
+
+
+def test_what_is_put_into_a_request_says_why_there(asked, browser, editor):
+    more = SwitchFlag(**PRODUCTION, flag="other", on=True)
+    adding = EditRequest(project="shop", request=1, add=[more.as_json()])
+    submit(adding, actor=editor, reason="The other one belongs to it")
+
+    assert "The other one belongs to it" in words(browser().get(ONE))
+    assert Request.objects.get().reason.endswith("\nThe other one belongs to it")
+
+
+def test_several_changes_of_one_flag_are_told_of_once(asked, browser, editor):
+    half = ConfigureFlag(**PRODUCTION, flag="new-checkout", fallthrough=HALF)
+    submit(EditRequest(project="shop", request=1, add=[half.as_json()]), actor=editor)
+
+    page = browser("editor").get(ONE)
+
+    (place,) = page.context["places"]
+    (part,) = place.parts
+    assert part.words[0] == "Turned on"
+    assert len(part.words) > 1
+    assert part.edit
+
+
+def test_a_request_that_is_approved_in_a_freeze_can_be_bypassed(asked, browser, reviewer):
+    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
+    assert "Apply all the same" not in words(browser("admin").get(ONE))
+    now = timezone.now()
+    freeze = {"from": (now - HOUR).isoformat(), "to": (now + HOUR).isoformat()}
+    Policy.objects.update_or_create(
+        environment=Environment.objects.get(key="production"), defaults={"freezes": [freeze]}
+    )
+
+    assert "Apply all the same" in words(browser("admin").get(ONE))
+
+
+def test_an_address_of_what_was_refused_leads_back_to_the_request(asked, browser):
+    for what in ("review", "withdraw", "apply"):
+        answer = browser("editor").get(f"{ONE}/{what}")
+        assert (answer.status_code, answer["Location"]) == (302, ONE)
+
+
+def test_who_approves_is_told_that_it_applies_by_itself(asked, browser, editor):
+    submit(EditRequest(project="shop", request=1, armed=True), actor=editor)
+
+    assert "the last approval that it needs applies it at once" in words(
+        browser("reviewer").get(ONE)
+    )

@@ -44,6 +44,7 @@ def guarded(client, users, project, a_flag):
         ConfigureFlag(**PRODUCTION, flag="checkout", fallthrough={"variation": "off"}),
         actor=OPERATOR,
     )
+    a_flag("filters")
     a_flag("old")
     submit(ArchiveFlag(project="shop", flag="old"), actor=OPERATOR)
     submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
@@ -104,7 +105,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "a new segment": (f"{P}/new-segment", {"key": "another"}),
     "several switches at once": (
         f"{P}/bulk",
-        {"what": "on", "environment": "production", "flag": ["search", "checkout"]},
+        {"what": "on", "environment": "production", "flag": ["search", "filters"]},
     ),
     "the archive of several": (f"{P}/bulk", {"what": "archive", "flag": ["search", "checkout"]}),
     "the archive": (f"{P}/flags/checkout/end/archive", {}),
