@@ -404,9 +404,7 @@ def test_a_save_is_added_to_a_request_that_was_approved_and_asks_again(
     assert [row["kind"] for row in request().changes] == [
         "flag.switched", "flag.switched", "flag.configured",
     ]  # fmt: skip
-    assert request().title == (
-        "new-checkout, search: switched on in production, configured in production"
-    )
+    assert request().title == ("new-checkout, search: switched on and configured in production")
     assert request().state == "in_review"
     with pytest.raises(ApprovalNeeded):
         apply(editor)

@@ -31,7 +31,13 @@ def _deeds(changes: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in changes:
         places = where.setdefault(_done(row), [])
         places += [place for place in _places(row) if place not in places]
-    return [deed + (f" in {listed(places)}" if places else "") for deed, places in where.items()]
+    together: dict[tuple[str, ...], list[str]] = {}
+    for deed, places in where.items():
+        together.setdefault(tuple(places), []).append(deed)
+    return [
+        " and ".join(deeds) + (f" in {listed(places)}" if places else "")
+        for places, deeds in together.items()
+    ]
 
 
 def _done(row: Mapping[str, Any]) -> str:
