@@ -245,7 +245,7 @@ def members(request: HttpRequest, shell: Shell) -> HttpResponse:
         )
         try:
             _require_role(role)
-            return _done(request, shell, change, f"{username} is {role} now", "members")
+            return _done(request, shell, change, _given(change, shell), "members")
         except FlagsiteError as refusal:
             error = refusal
     return _members_page(request, shell, error)
@@ -353,6 +353,17 @@ def _exceptions(request: HttpRequest, shell: Shell) -> Any:
     if all(role is None for role in given.values()):
         return UNSET
     return {key: role for key, role in given.items() if role in Role.values}
+
+
+def _given(change: SetMember, shell: Shell) -> str:
+    """As `engineer is editor, viewer in Production`."""
+    exceptions = {} if change.environments is UNSET else change.environments
+    there = [
+        f"{exceptions[row.key]} in {row.name}"
+        for row in shell.environments
+        if row.key in exceptions
+    ]
+    return f"{change.username} is {', '.join([change.role, *there])}"
 
 
 def _require_role(role: str) -> None:

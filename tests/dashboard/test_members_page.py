@@ -11,7 +11,11 @@ PAGE = "/p/shop/settings/members"
 def test_an_admin_gives_an_exception_and_makes_a_service(project, users, client):
     client.force_login(users["admin"])
 
-    client.post(PAGE, {"username": "editor", "role": "editor", "role-in-production": "viewer"})
+    given = client.post(
+        PAGE,
+        {"username": "editor", "role": "editor", "role-in-production": "viewer"},
+        follow=True,
+    )
     client.post("/p/shop/settings/services", {"name": "deployer", "service_role": "editor"})
     made = client.post(
         "/p/shop/settings/services/tokens",
@@ -20,6 +24,7 @@ def test_an_admin_gives_an_exception_and_makes_a_service(project, users, client)
     page = client.get(PAGE).content.decode()
 
     assert EnvironmentRole.objects.get().role == "viewer"
+    assert "editor is editor, viewer in Production" in given.content.decode()
     assert User.objects.get(username="deployer@shop").is_service
     token = ApiToken.objects.get()
     assert f"{token.public_id}_" in made.content.decode()
