@@ -1,6 +1,7 @@
 """A person's own pages: who they are, and the tokens by which programs act in their name."""
 
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,7 @@ from flags.errors import FlagsiteError, Invalid
 from flags.models import ApiToken, User
 from flags.models.secrets import Secret, new_secret
 from flags.queries.members import memberships_of
+from flags.queries.notices import unread_count
 from flags.queries.tokens import tokens_of
 from flags.sessions import actor_at_place
 
@@ -37,10 +39,9 @@ LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "One year"), ("", "No
 def profile(request: HttpRequest) -> HttpResponse:
     """Who is signed in, and what they may do where."""
     user = user_of(request)
-    context = {
+    context = own_page(user, "profile") | {
         "memberships": memberships_of(str(user.pk)),
         "projects": visible_projects(user.as_actor()),
-        "tab": "profile",
     }
     return render(request, "dashboard/settings/profile.html", context)
 
@@ -58,7 +59,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
             secret = _new_token(request, user)
         except FlagsiteError as refusal:
             error = refusal
-    context = {
+    context = own_page(user, "tokens") | {
         "tokens": tokens_of(str(user.pk)),
         "scopes": SCOPES,
         "chosen": request.POST.getlist("scopes") if error else ["read"],
@@ -67,7 +68,6 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         "problems": by_field(error, {"name", "scopes", "expires_at"}),
         "secret": secret,
         "now": timezone.now(),
-        "tab": "tokens",
     }
     status = status_of(error) if error else 200
     return render(request, "dashboard/settings/tokens.html", context, status=status)
@@ -116,6 +116,11 @@ def end_of_life(days: str) -> datetime | None:
         return None
     last_day = timezone.now().date() + timedelta(days=int(days) + 1)
     return datetime.combine(last_day, time(), tzinfo=timezone.get_default_timezone())
+
+
+def own_page(user: User, tab: str) -> dict[str, Any]:
+    """What a person's own pages show around their content: the tabs, and the sidebar's number."""
+    return {"tab": tab, "unread": unread_count(str(user.pk))}
 
 
 def user_of(request: HttpRequest) -> User:

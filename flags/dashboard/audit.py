@@ -43,6 +43,7 @@ from flags.queries.history import (
     events_in,
     streams_of,
 )
+from flags.queries.notices import unread_count
 from flags.transfer.events import MEDIA_TYPES, Export, Form
 from flags.transfer.progress import note_progress, progress_of
 
@@ -62,7 +63,11 @@ def project_audit(request: HttpRequest, shell: Shell) -> HttpResponse:
 @site_page
 def site_audit(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The events of every project and of the site itself."""
-    return _page(request, all_streams(), {"scope": "the whole site"})
+    return _page(
+        request,
+        all_streams(),
+        {"scope": "the whole site", "unread": unread_count(actor.id)},
+    )
 
 
 @require_GET

@@ -10,6 +10,7 @@ from flags.access import Action
 from flags.changes import CreateEnvironment, CreateProject, submit
 from flags.dashboard.shell import status_of
 from flags.errors import FlagsiteError
+from flags.queries.notices import unread_count
 from flags.queries.projects import projects_with_counts
 
 # What a new project starts with; settings change it.
@@ -36,7 +37,11 @@ def projects(request: HttpRequest) -> HttpResponse:
     """The projects this person may see; a site administrator may add one."""
     actor = request.user.as_actor()
     refusal = access.missing(actor, Action.ADMINISTER, None)
-    context = {"create_refusal": refusal, "typed": request.POST}
+    context = {
+        "create_refusal": refusal,
+        "typed": request.POST,
+        "unread": unread_count(actor.id),
+    }
     status = 200
     if request.method == "POST":
         key = request.POST.get("key", "").strip()

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from flagengine import Problem
 from flags.browsers import browser_named
 from flags.changes import ChangePassword, DisconnectIdentity, RevokeSessions, submit
-from flags.dashboard.account import user_of
+from flags.dashboard.account import own_page, user_of
 from flags.dashboard.problems import by_field
 from flags.dashboard.shell import refused, status_of
 from flags.dashboard.undo import told
@@ -43,7 +43,7 @@ def signing_in(request: HttpRequest) -> HttpResponse:
             error = refusal
         else:
             return told(request, redirect("signing-in"), "Your password is changed")
-    context = {
+    context = own_page(user, "signing-in") | {
         "factors": factors_of(user),
         "required": settings.REQUIRE_SECOND_FACTOR,
         "identities": [
@@ -52,7 +52,6 @@ def signing_in(request: HttpRequest) -> HttpResponse:
         "providers": settings.OIDC_PROVIDERS.values(),
         "sessions": [(row, browser_named(row.user_agent)) for row in sessions_of(user)],
         "problems": by_field(error, {"current", "password", "again"}),
-        "tab": "signing-in",
     }
     status = status_of(error) if error else 200
     return render(request, "dashboard/settings/signing_in.html", context, status=status)

@@ -54,7 +54,7 @@ def much_going_on(guarded, editor, admin, reviewer):
         deliver("default")
 
 
-def test_the_bell_counts_while_the_page_is_open(visit, guarded, editor):
+def test_the_bell_counts_while_the_page_is_open(visit, guarded, editor, users, client):
     page = visit("reviewer").open("/p/shop/flags")
     inbox = page.get_by_role("link", name="Inbox")
     expect(inbox).to_have_text("Inbox")
@@ -63,6 +63,9 @@ def test_the_bell_counts_while_the_page_is_open(visit, guarded, editor):
     deliver("default")
 
     expect(inbox).to_contain_text("1")
+    client.force_login(users["reviewer"])
+    for path in ("/account", "/account/signing-in", "/account/tokens", "/projects"):
+        assert '1<span class="visually-hidden"> unread' in client.get(path).content.decode()
     inbox.click()
     page.get_by_role("list", name="Notices").get_by_role(
         "link", name="editor asks for your verdict on #1"
