@@ -152,6 +152,45 @@ def test_a_version_is_restored_by_keyboard_and_taken_back(visit, a_flag):
     assert not configuration.get().enabled
 
 
+def test_two_versions_are_picked_no_more_and_no_fewer(visit, a_flag):
+    a_flag(on=True)
+    switch(on=False)
+    switch(on=True)
+    page = visit("viewer").open(HISTORY)
+    boxes = page.locator(".compare-pick input")
+    compare = page.get_by_role("button", name="Compare the two picked")
+    hint = page.get_by_text("Choose two")
+
+    for picked, enough in ((1, False), (2, True), (3, False)):
+        boxes.nth(picked - 1).check()
+        expect(compare).to_be_enabled(enabled=enough)
+        expect(hint).to_be_visible(visible=not enough)
+    boxes.nth(2).uncheck()
+    compare.click()
+
+    expect(page.get_by_role("heading", name="Two versions of new-checkout")).to_be_visible()
+
+
+def test_each_exception_stands_beside_its_environment_and_moves_nothing(visit, users, project):
+    page = visit("admin").open("/p/shop/settings/members")
+    row = page.locator(".setting-row", has=page.get_by_text("editor", exact=True))
+    give = row.get_by_role("button", name="Give role to editor")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        before = give.bounding_box()
+        row.get_by_text("Exceptions").click()
+        assert violations(page) == []
+        for name in ("Development", "Staging", "Production"):
+            label = row.get_by_text(f"In {name}").bounding_box()
+            select = row.get_by_label(f"In {name}").bounding_box()
+            assert label["x"] + label["width"] <= select["x"]
+            middle = label["y"] + label["height"] / 2
+            assert select["y"] < middle < select["y"] + select["height"]
+        assert give.bounding_box() == before
+        page.keyboard.press("Escape")
+        expect(row.get_by_label("In Staging")).to_be_hidden()
+
+
 def test_a_new_key_is_copied_and_then_gone(visit, project):
     visitor = visit("admin")
     visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
