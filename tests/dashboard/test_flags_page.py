@@ -285,6 +285,17 @@ def guarded(a_flag):
     )
 
 
+def test_a_lock_stands_where_approval_is_required(signed_in, guarded):
+    editor = signed_in()
+    locked = '<span class="switch-cell__name">Production</span><svg'
+
+    rows = editor.get("/p/shop/flags").content.decode()
+    page = editor.get("/p/shop/flags/new-checkout").content.decode()
+
+    assert (rows.count(locked), page.count(locked)) == (2, 1)
+    assert page.count(", requires approval") == 1
+
+
 SWITCH_HERE = "/p/shop/flags/new-checkout/switch/{}"
 
 
