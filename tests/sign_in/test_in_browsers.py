@@ -125,6 +125,7 @@ def test_an_open_page_of_a_revoked_session_closes_within_seconds(visitor, visit,
 
     page.reload()
     page.get_by_role("button", name="Sign out everywhere else").click()
+    expect(page.get_by_text("All other browsers are signed out")).to_be_visible()
     expect(page.get_by_role("button", name="Sign out everywhere else")).to_be_hidden()
 
     expect(flags).to_have_url(re.compile(r"/sign-in\?next="), timeout=10_000)
