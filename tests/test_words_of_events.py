@@ -42,6 +42,7 @@ def test_what_was_done_is_told_as_exactly_as_the_facts_say(kind, subject, after,
 def test_a_kind_by_itself_is_a_choice_to_read():
     assert kind_in_words("request.bypass_reviewed") == "Signed for the bypass of a request"
     assert kind_in_words("sdk_key.created") == "Made an SDK key"
+    assert kind_in_words("invitation.accepted") == "Let somebody in, who accepted their invitation"
 
 
 def test_what_came_due_was_done_by_the_clock():

@@ -23,6 +23,7 @@ from flags.changes.base import KINDS
 from flags.dashboard.events import (
     Deed,
     Subject,
+    about,
     authors_of,
     kinds_by_noun,
     member_names,
@@ -275,7 +276,7 @@ def _row(
         environment=streams.environment(event),
         effects=[
             Effect(
-                subject=subject_of(effect["subject"], project, names),
+                subject=subject_of(about(effect, event), project, names),
                 kind=effect["kind"],
                 deed=Deed.of(effect),
                 words=told(effect["kind"], effect["before"], effect["after"]),

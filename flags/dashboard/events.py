@@ -162,7 +162,7 @@ class Telling:
         delivery = self.deliveries.get((event.stream_id, event.version))
         return [
             Block(
-                subject=subject_of(effect["subject"], self.project, names),
+                subject=subject_of(about(effect, event), self.project, names),
                 subject_key=effect["subject"],
                 deed=Deed.of(effect),
                 words=told(effect["kind"], effect["before"], effect["after"]),
@@ -179,6 +179,15 @@ class Telling:
             )
             for effect in effects_on(event, self.subject)
         ]
+
+
+def about(effect: Mapping[str, Any], event: Event) -> str:
+    """The subject to name: who was let in, rather than the number of the invitation it was by."""
+    if effect["kind"] == "invitation.accepted":
+        for other in event.effects:
+            if other["kind"] == "member.set":
+                return str(other["subject"])
+    return str(effect["subject"])
 
 
 def subject_of(subject: str, project: str | None, names: dict[str, str]) -> Subject:

@@ -22,7 +22,7 @@ DONE = {
     "flag.edited": "edited {}",
     "flag.restored": "took {} out of the archive",
     "flag.switched": "switched {}",
-    "invitation.accepted": "accepted {}",
+    "invitation.accepted": "let {} in, who accepted their invitation",
     "invitation.created": "sent {}",
     "invitation.revoked": "took back {}",
     "lease.ended": "ended {}",
@@ -98,6 +98,8 @@ NOUNS = {
     "service_token": "API token of a service",
     "user": "account",
 }
+# Whom a kind is about, where its subject is but what it was done with.
+ABOUT = {"invitation.accepted": "somebody"}
 VERDICTS = {
     "approved": "approved {}",
     "changes_requested": "asked for changes to {}",
@@ -162,7 +164,7 @@ def done(kind: str, subject: str, after: State) -> str:
 
 def kind_in_words(kind: str) -> str:
     """A kind by itself, as `Signed for the bypass of a request`."""
-    words = DONE[kind].format(with_article(noun_of(kind)))
+    words = DONE[kind].format(ABOUT.get(kind) or with_article(noun_of(kind)))
     return words[:1].upper() + words[1:]
 
 
@@ -236,6 +238,10 @@ def _invited(before: Facts, after: Facts) -> list[str]:
     return [f"To become {facts.get('role')}{until}"]
 
 
+def _accepted(before: Facts, after: Facts) -> list[str]:
+    return [f"As {(after or before).get('role')}"]
+
+
 def _request(before: Facts, after: Facts) -> list[str]:
     """Without what the kind says already, counts edits, or says that there was nothing."""
     if not before:
@@ -268,7 +274,7 @@ def _ways(by: Any) -> str:
 
 TOLD: dict[str, Callable[[Facts, Facts], list[str]]] = {
     "api_token.expires_soon": _ends_soon,
-    "invitation.accepted": _invited,
+    "invitation.accepted": _accepted,
     "invitation.created": _invited,
     "invitation.revoked": _invited,
     "request.applied": _request,

@@ -13,6 +13,7 @@ from audit.models import Event
 from audit.signing import public_key, sign_heads
 from flags.changes import (
     ApplyRequest,
+    CreateInvitation,
     CreateProject,
     EditEnvironment,
     OpenRequest,
@@ -22,6 +23,8 @@ from flags.changes import (
     due,
     submit,
 )
+from flags.changes.invitations import accept
+from flags.models import Invitation
 from tests.cast import OPERATOR
 
 pytestmark = pytest.mark.django_db
@@ -223,3 +226,16 @@ def test_the_site_s_audit_says_from_where_somebody_signed_in(browser, users):
     page = browser("owner").get("/audit?kind=user.signed_in")
 
     assert "from 192.0.2.7, Firefox on Linux" in text_of(page)
+
+
+def test_who_was_let_in_by_an_invitation_is_named(browser, admin):
+    invitation = CreateInvitation(project="shop", email="x@example.org", role="viewer", mailed=True)
+    submit(invitation, actor=admin)
+    row = Invitation.objects.get()
+    accept(row, "outsider")
+
+    page = text_of(browser().get("/p/shop/audit?kind=invitation.accepted"))
+    activity = text_of(browser().get("/p/shop/activity"))
+
+    assert "admin let member outsider in, who accepted their invitation" in page
+    assert "let member outsider in, who accepted their invitation" in activity
