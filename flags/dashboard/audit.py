@@ -21,11 +21,13 @@ from audit.models import Event
 from audit.signing import newest_statement, public_key, statement_lines
 from flags.changes.base import KINDS
 from flags.dashboard.events import (
+    NOUNS,
     Deed,
     Subject,
     about,
     authors_of,
     kinds_by_noun,
+    loudest_first,
     member_names,
     subject_of,
 )
@@ -36,6 +38,7 @@ from flags.models import User
 from flags.queries.history import (
     Filters,
     NamedEnvironment,
+    Page,
     Streams,
     actors_in,
     all_streams,
@@ -51,6 +54,8 @@ from flags.transfer.progress import note_progress, progress_of
 ROWS_A_PAGE = 50
 # How much a closed row tells; opened, it tells everything.
 MOST_WORDS = 2
+# Chosen among the kinds of events, though it is part of one.
+BYPASSES = "bypass"
 
 
 @require_GET
@@ -200,7 +205,11 @@ class Row:
 def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> HttpResponse:
     filters, problem = filters_of(request)
     try:
-        page = events_in(streams, filters, after=asked(request, "after"), limit=ROWS_A_PAGE)
+        page = (
+            Page([], None)
+            if problem
+            else events_in(streams, filters, after=asked(request, "after"), limit=ROWS_A_PAGE)
+        )
     except ValueError as error:
         raise Http404(str(error)) from error
     query = request.GET.copy()
@@ -217,10 +226,13 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
     if request.htmx and request.htmx.target == "audit-rows":  # type: ignore[attr-defined]
         return render(request, "dashboard/parts/_audit_rows.html", context)
     context |= {
-        "asked": {name: request.GET.get(name, "") for name in ("since", "until")},
+        "asked": {
+            name: request.GET.get(name, "") for name in ("since", "until", "subject", "kind")
+        },
         "projects": sorted(set(streams.projects.values())) if streams.are_all else [],
         "environments": _environments(streams),
         "kinds": kinds_by_noun(KINDS),
+        "bypasses": BYPASSES,
         "actors": actors_in(streams),
         "statement": newest_statement(),
         "public_key": public_key(),
@@ -232,13 +244,13 @@ def _page(request: HttpRequest, streams: Streams, context: dict[str, Any]) -> Ht
 def filters_of(request: HttpRequest) -> tuple[Filters, str]:
     """What the address asks for, and what of it cannot be understood, in words."""
     since, until = (_day(request, name) for name in ("since", "until"))
-    subject, number = asked(request, "subject"), asked(request, "request")
+    subject, number = asked(request, "subject") or "", asked(request, "request")
+    kind = asked(request, "kind")
     problems = [
         f"expected {what}, got {text}"
         for what, text, is_wrong in (
             ("a day such as 2026-11-22", asked(request, "since"), since is None),
             ("a day such as 2026-11-22", asked(request, "until"), until is None),
-            ("a subject such as flag:checkout", subject, ":" not in (subject or "")),
             ("the number of a request", number, whole(number) is None),
         )
         if text and is_wrong
@@ -247,8 +259,13 @@ def filters_of(request: HttpRequest) -> tuple[Filters, str]:
         stream=asked(request, "stream"),
         project=asked(request, "project"),
         environment=asked(request, "environment"),
-        kind=asked(request, "kind"),
-        subject=subject if ":" in (subject or "") else None,
+        kind=None if kind == BYPASSES else kind,
+        is_bypass=kind == BYPASSES,
+        subject=subject if ":" in subject else None,
+        # A key alone is that of anything.
+        subjects=tuple(f"{noun}:{subject}" for noun in NOUNS)
+        if subject and ":" not in subject
+        else (),
         actor=asked(request, "actor"),
         request=number if whole(number) is not None else None,
         since=since,
@@ -281,7 +298,7 @@ def _row(
                 deed=Deed.of(effect),
                 words=told(effect["kind"], effect["before"], effect["after"]),
             )
-            for effect in event.effects
+            for effect in loudest_first(event.effects)
         ],
         json_address=reverse("event-json", args=[project, event.pk])
         if project

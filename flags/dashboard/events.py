@@ -177,8 +177,13 @@ class Telling:
                     )
                 ],
             )
-            for effect in effects_on(event, self.subject)
+            for effect in loudest_first(effects_on(event, self.subject))
         ]
+
+
+def loudest_first(effects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The effects as they came, but that approval was bypassed is said before what came of it."""
+    return sorted(effects, key=lambda effect: not (effect["after"] or {}).get("bypass"))
 
 
 def about(effect: Mapping[str, Any], event: Event) -> str:

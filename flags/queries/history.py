@@ -65,7 +65,9 @@ class Filters:
     """Which events are wanted; what is None is not asked about.
 
     `actor` is `<kind>:<id>` as `actors_in` gives it. `request` is a request's number: what was done
-    to it and what it did. `since` is the first instant, `until` the first one that is too late.
+    to it and what it did. `subjects` are some of which any will do. `is_bypass` wants those alone by
+    which a request was applied without approval. `since` is the first instant, `until` the first
+    one that is too late.
     """
 
     stream: str | None = None
@@ -73,6 +75,8 @@ class Filters:
     environment: str | None = None
     kind: str | None = None
     subject: str | None = None
+    subjects: tuple[str, ...] = ()
+    is_bypass: bool = False
     actor: str | None = None
     request: str | None = None
     since: datetime | None = None
@@ -191,6 +195,17 @@ def filtered(streams: Streams, filters: Filters) -> "QuerySet[Event]":
     }
     if effect:
         events = events.filter(effects__contains=[effect])
+    if filters.subjects:
+        wanted_subjects = Q()
+        for subject in filters.subjects:
+            wanted_subjects |= Q(effects__contains=[{"subject": subject}])
+        events = events.filter(wanted_subjects)
+    if filters.is_bypass:
+        applied = {"kind": "request.applied"}
+        # The reason of a bypass is any text but none.
+        events = events.filter(effects__contains=[applied]).exclude(
+            effects__contains=[{**applied, "after": {"bypass": ""}}]
+        )
     if filters.actor is not None:
         kind, _, id_ = filters.actor.partition(":")
         # Asked for first: by their digests the events come out of an index.
