@@ -29,18 +29,21 @@ def main(arguments=None):
     )
     given = parser.parse_args(arguments)
     faults, claims, archived = [], {}, {}
-    if given.heads:
-        claims, archived = read_statements(given.heads, set(given.key), faults)
-    events, ends = read_events(given.files, claims, archived, faults, partial=given.partial)
+    try:
+        if given.heads:
+            claims, archived = read_statements(given.heads, set(given.key), faults)
+        events, ends = read_events(given.files, claims, archived, faults, partial=given.partial)
+    except OSError as problem:
+        sys.exit(f"cannot read {problem.filename or 'an export'}: {problem.strerror or problem}")
     if not given.partial:
         faults += missing_at_the_end(claims, ends)
     for fault in faults:
         print(fault)
     signed = sum(len(versions) for stream, versions in claims.items() if stream in ends)
     print(
-        f"{events} events in {len(ends)} streams"
-        + (f", {signed} signed heads" if given.heads else "")
-        + (f": {len(faults)} faults" if faults else ": everything fits"),
+        f"{counted(events, 'event')} in {counted(len(ends), 'stream')}"
+        + (f", {counted(signed, 'signed head')}" if given.heads else "")
+        + (f": {counted(len(faults), 'fault')}" if faults else ": everything fits"),
         file=sys.stderr,
     )
     return 1 if faults else 0
@@ -135,6 +138,10 @@ def lines_of(files):
         with (gzip.open if name.endswith(".gz") else open)(name, "rt", encoding="utf-8") as file:
             for number, text in enumerate(file, start=1):
                 yield f"{name}:{number}", json.loads(text)
+
+
+def counted(number, noun):
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(value):

@@ -38,7 +38,10 @@ def text(name: str, default: str | None = None) -> str:
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set, and it has no default (bin/up sets it)")
+        raise ImproperlyConfigured(
+            f"{name} is not set, and it has no default "
+            "(bin/up sets it: while it runs, name the FLAGSITE_HOME that it has)"
+        )
     return default
 
 

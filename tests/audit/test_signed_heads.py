@@ -159,6 +159,12 @@ def verify(tmp_path, *arguments, events=None, heads=None) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
+def test_a_file_that_is_not_there_is_one_line(signed, tmp_path):
+    code, words = verify(tmp_path, "nowhere.jsonl")
+
+    assert (code, words) == (1, "cannot read nowhere.jsonl: No such file or directory\n")
+
+
 def test_an_export_is_verified_elsewhere(signed, tmp_path):
     code, words = verify(tmp_path, "--heads", "heads.jsonl", "--key", public_key())
 
@@ -187,6 +193,7 @@ def test_an_export_that_was_tampered_with_shows_elsewhere(signed, tmp_path, forg
 
     assert code == 1
     assert what in words
+    assert (": 1 fault\n" in words) == (words.count("\n") == 2)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,22 @@ def test_a_database_that_is_away_is_one_clear_line():
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["create_project", "migrate"])
+def test_a_setting_that_is_missing_is_one_clear_line(tmp_path, command):
+    answer = subprocess.run(
+        [sys.executable, "manage.py", command],
+        env={"PATH": os.environ["PATH"], "FLAGSITE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("manage.py: FLAGSITE_SECRET_KEY is not set")
+    assert "name the FLAGSITE_HOME that it has" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
 def test_a_whole_log_is_verified(a_flag):
     a_flag("checkout")
 
