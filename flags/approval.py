@@ -236,11 +236,11 @@ def missing(
         barred,
     )
     lacking = []
-    if (wanted := policy.approvals - len(approvers)) > 0:
+    if (at_all := policy.approvals - len(approvers)) > 0:
         lacking.append(
             Missing(
                 demand.environment,
-                f"{counted(wanted, 'more approval')} by {with_article(policy.minimum_role)} or above",
+                f"{counted(at_all, 'more approval')} by {with_article(policy.minimum_role)} or above",
                 sorted(user.get_username() for user in eligible - approvers),
             )
         )
@@ -248,15 +248,23 @@ def missing(
         named = _named(row, environment)
         wanted = row.get("approvals", 1) - len(named & approvers)
         if wanted > 0:
-            whom = f"of team {row['team']}" if "team" in row else f"by {row['person']}"
             lacking.append(
                 Missing(
                     demand.environment,
-                    f"{counted(wanted, 'more approval')} {whom}",
+                    _of_the_named(row, wanted, at_all),
                     sorted(user.get_username() for user in (named & eligible) - approvers),
                 )
             )
     return lacking
+
+
+def _of_the_named(row: Mapping[str, Any], wanted: int, at_all: int) -> str:
+    """What somebody named has to give; said as a part of those that are missing at all."""
+    if at_all < wanted:
+        whom = f"of team {row['team']}" if "team" in row else f"by {row['person']}"
+        return f"{counted(wanted, 'more approval')} {whom}"
+    whom = f"somebody of team {row['team']}" if "team" in row else row["person"]
+    return f"{wanted} of them by {whom}" if at_all > 1 else f"that one by {whom}"
 
 
 def eligible_reviewers(

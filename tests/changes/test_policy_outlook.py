@@ -101,6 +101,26 @@ def test_who_is_asked_is_another(requests, admin):
     ]
 
 
+def test_who_is_named_is_among_those_who_are_missing(requests, admin):
+    submit(SetTeam(**SHOP, key="sre", members=["admin", "owner"]), actor=OPERATOR)
+    named = [{"team": "sre"}, {"person": "owner"}]
+
+    found = fates(admin, approvals=2, from_whom=named)
+    of_many = fates(admin, approvals=1, from_whom=[{"team": "sre", "approvals": 2}])
+
+    assert lacks(found[2].then) == [
+        "2 more approvals by a reviewer or above",
+        "1 of them by somebody of team sre",
+        "1 of them by owner",
+    ]
+    assert lacks(found[1].then) == [
+        "1 more approval by a reviewer or above",
+        "that one by somebody of team sre",
+        "that one by owner",
+    ]
+    assert lacks(of_many[1].then) == ["2 more approvals of team sre"]
+
+
 def test_a_freeze_closes_what_is_approved_and_the_hour_of_what_is_scheduled(
     requests, admin, editor
 ):
