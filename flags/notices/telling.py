@@ -208,11 +208,20 @@ def _told_of(step: Step) -> Iterator[Told]:
     if step.kind in {"request.edited", "request.rebased", "request.settled"}:
         yield Told("review_again", _overtaken(step.request))
     if step.came_to(*APPROVED):
-        yield Told("ready", _owners(step.request), _what_it_waits_for(step.after))
+        yield Told("ready", _who_goes_on(step), _what_it_waits_for(step.after))
     elif step.left(*APPROVED) and step.after.get("state") == "in_review":
         yield Told("drifted", _owners(step.request))
     if step.came_to("conflicted"):
         yield Told("conflicted", _owners(step.request), step.after["outcome"])
+
+
+def _who_goes_on(step: Step) -> set[User]:
+    """Whose it is; of a service, which reads nothing, the project's admins, who may apply it."""
+    author = step.request.author
+    is_left = author is not None and author.is_service and not step.after["armed"]
+    if is_left and not step.after["apply_at"]:
+        return {*_owners(step.request), *admins_of(step.request.project)}
+    return _owners(step.request)
 
 
 def _what_it_waits_for(after: dict[str, Any]) -> str:

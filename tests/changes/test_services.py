@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from audit.facts import Actor
 from audit.models import Event
+from audit.outbox import deliver
 from flags.changes import (
     ApplyRequest,
     CreateApiToken,
@@ -34,7 +35,7 @@ from flags.changes import (
 )
 from flags.changes.outlook import standing
 from flags.errors import AlreadyExists, ApprovalNeeded, Denied, Invalid, NotFound
-from flags.models import ApiToken, Environment, Request, User
+from flags.models import ApiToken, Environment, Notice, Request, User
 from flags.snapshots import ruleset_document
 from tests.cast import OPERATOR
 
@@ -212,6 +213,20 @@ def test_who_may_only_propose_applies_nothing_even_where_no_approval_is_needed(p
         submit(ApplyRequest(**SHOP, request=request.number), actor=acting)
     due.sweep(now=timezone.now(), since=timezone.now())
     assert ruleset_document(production) == before
+
+
+def test_what_a_service_asked_for_and_may_not_apply_is_told_to_the_admins(production, editor):
+    acting = a_token(a_service(), "read", "propose")
+
+    submit(SWITCH, actor=acting)
+    opened(editor)
+    deliver("default")
+
+    notices = Notice.objects.filter(request__number=1)
+    assert [(row.person.username, row.kind, row.text) for row in notices] == [
+        ("admin", "ready", "It waits for somebody to apply it")
+    ]
+    assert not Notice.objects.filter(request__number=2, person__username="admin").exists()
 
 
 def test_who_may_only_propose_lets_nothing_happen_by_itself(production, editor):
