@@ -170,6 +170,7 @@ MFA_TOTP_ISSUER = "Flagsite"
 # A code of the last half minute or the next one is taken too: people type, and clocks differ.
 MFA_TOTP_TOLERANCE = 1
 MFA_FORMS = {
+    "activate_totp": "flags.sign_in.forms.EnrolForm",
     "authenticate": "flags.sign_in.forms.AuthenticateForm",
     "reauthenticate": "flags.sign_in.forms.ReauthenticateForm",
 }

@@ -3,9 +3,11 @@
 from typing import Any
 
 from allauth.account.forms import LoginForm, ResetPasswordForm
+from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from django.conf import settings
 from django.core.cache import cache
 
@@ -37,6 +39,22 @@ class ForgottenForm(ResetPasswordForm):  # type: ignore[misc]
         return email
 
 
+def use_up(user: Any, code: str) -> None:
+    """Refuses a code of an app that was taken before, however it is spaced."""
+    place = f"sign-in:used:{user.pk}:{normalize_user_code(code)}"
+    if not cache.add(place, True, timeout=GOOD_FOR_SECONDS):
+        raise get_adapter().validation_error("incorrect_code")
+
+
+class EnrolForm(ActivateTOTPForm):  # type: ignore[misc]
+    """The code that enrols an app is one of its codes."""
+
+    def clean_code(self) -> str:
+        code: str = super().clean_code()
+        use_up(self.user, code)
+        return code
+
+
 class _Once:
     user: Any
     authenticator: Authenticator
@@ -44,9 +62,7 @@ class _Once:
     def clean_code(self) -> str:
         code: str = super().clean_code()  # type: ignore[misc]
         if self.authenticator.type == Authenticator.Type.TOTP:
-            place = f"sign-in:used:{self.user.pk}:{code}"
-            if not cache.add(place, True, timeout=GOOD_FOR_SECONDS):
-                raise get_adapter().validation_error("incorrect_code")
+            use_up(self.user, code)
         return code
 
     def _emit_authentication_failed(self, authenticator: Authenticator) -> None:

@@ -112,6 +112,21 @@ def test_a_code_is_asked_for_after_the_password_and_taken_once(enrolled, users):
     assert told("user.factor_added")[0]["after"] == {"factor": "totp"}
 
 
+@pytest.mark.parametrize("spaced", [False, True])
+def test_the_code_that_enrolled_an_app_is_not_taken_again(users, spaced):
+    client, again = Client(), Client()
+    sign_in(client)
+    code = code_of(enrol(client))
+
+    sign_in(again)
+    answer = again.post(
+        "/sign-in/second-factor", {"code": f"{code[:3]} {code[3:]}" if spaced else code}
+    )
+
+    assert "Incorrect code" in words(answer)
+    assert again.get("/account").status_code == 302
+
+
 def test_guessing_at_a_code_is_slowed_wherever_it_comes_from(enrolled):
     _, secret = enrolled("viewer")
     for number in range(6):
