@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def answers(up: RunningUp) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://localhost:{up.port}/readyz", timeout=5) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -42,7 +42,7 @@ def up():
 
 
 def test_it_prints_the_address_where_it_answers(up):
-    assert f"Flagsite runs at http://127.0.0.1:{up.port}" in up.printed
+    assert f"Flagsite runs at http://localhost:{up.port}" in up.printed
     assert answers(up)
 
 
