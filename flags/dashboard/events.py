@@ -10,7 +10,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from audit.models import Event
-from flags.differences import actor_in_words, done, kind_in_words, noun_of, told
+from flags.differences import actor_in_words, done, kind_in_words, lent_in_words, noun_of, told
 from flags.models import Delivery, User
 from flags.queries.connections import Travelled
 from flags.queries.history import NamedEnvironment, Streams, effects_on
@@ -120,6 +120,8 @@ class Telling:
     project: str
     streams: Streams
     deliveries: dict[tuple[str, int], Delivery]
+    # What leases did in the same submit, by the submission.
+    leases: dict[UUID, list[dict[str, Any]]] = field(default_factory=dict)
     subject: str | None = None
     # Where a person may bring back what an event left, by the event; absent where they may not.
     restore_address: dict[UUID, str] = field(default_factory=dict)
@@ -157,6 +159,14 @@ class Telling:
             asked_by=authors.get((self.project, first.request or ""), ""),
         )
 
+    def _lent(self, event: Event, environment: NamedEnvironment | None, subject: str) -> list[str]:
+        """That it was changed for a time, or back again, which only the lease's own event says."""
+        if environment is None:
+            return []
+        leases = self.leases.get(event.submission, [])
+        said = [lent_in_words(lease) for lease in leases if _is_of(lease, environment, subject)]
+        return [words for words in said if words is not None]
+
     def _blocks(self, event: Event, names: dict[str, str]) -> list[Block]:
         environment = self.streams.environment(event)
         delivery = self.deliveries.get((event.stream_id, event.version))
@@ -165,7 +175,10 @@ class Telling:
                 subject=subject_of(about(effect, event), self.project, names),
                 subject_key=effect["subject"],
                 deed=Deed.of(effect),
-                words=told(effect["kind"], effect["before"], effect["after"]),
+                words=[
+                    *told(effect["kind"], effect["before"], effect["after"]),
+                    *self._lent(event, environment, effect["subject"]),
+                ],
                 places=[
                     Place(
                         environment=environment,
@@ -179,6 +192,15 @@ class Telling:
             )
             for effect in loudest_first(effects_on(event, self.subject))
         ]
+
+
+def _is_of(lease: Mapping[str, Any], environment: NamedEnvironment, subject: str) -> bool:
+    """Whether a lease changes this subject there."""
+    noun, _, key = subject.partition(":")
+    return any(
+        change["environment"] == environment.key and change.get(noun) == key
+        for change in lease["after"]["plan"]["changes"]
+    )
 
 
 def loudest_first(effects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -33,6 +33,7 @@ from flags.queries.history import (
     effects_on,
     event_in,
     events_in,
+    leases_with,
     streams_of,
     submitted_with,
 )
@@ -119,6 +120,7 @@ def event(request: HttpRequest, shell: Shell, event: UUID) -> HttpResponse:
         project=shell.project.key,
         streams=streams,
         deliveries=deliveries_of(events, streams),
+        leases=leases_with(streams, events),
         most_blocks=None,
     )
     context = {
@@ -373,6 +375,7 @@ def _told_page(
         project=shell.project.key,
         streams=streams,
         deliveries=deliveries_of(page.events, streams),
+        leases=leases_with(streams, page.events),
         subject=filters.subject,
     )
     if restorable:

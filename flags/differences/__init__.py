@@ -7,7 +7,7 @@ ruleset, the facts of a flag, an environment, a key, a member; or None where the
 from flags.differences.conditions import condition_in_words
 from flags.differences.events import actor_in_words, done, kind_in_words, noun_of, told
 from flags.differences.lines import Line, json_lines
-from flags.differences.releases import steps_in_words
+from flags.differences.releases import lent_in_words, steps_in_words
 from flags.differences.serving import serve_in_words
 from flags.differences.subjects import sentences
 
@@ -18,6 +18,7 @@ __all__ = [
     "done",
     "json_lines",
     "kind_in_words",
+    "lent_in_words",
     "noun_of",
     "sentences",
     "serve_in_words",

@@ -76,6 +76,23 @@ def _end(ends: Any, after: Mapping[str, Any]) -> str:
     return f"Made until {instant_in_words(after['ends_at'])}, then taken back"
 
 
+def lent_in_words(effect: Mapping[str, Any]) -> str | None:
+    """Of what a lease changed, that it did: `For 2 hours, as lease #3`; None of anything else."""
+    after = effect["after"]
+    match effect["kind"]:
+        case "lease.granted":
+            ends = after["plan"]["ends"]
+            span = (
+                f"For {span_in_words(ends['seconds'])}"
+                if isinstance(ends, Mapping)
+                else f"Until {instant_in_words(after['ends_at'])}"
+            )
+            return f"{span}, as lease #{after['number']}"
+        case "lease.ended":
+            return f"Back, at the end of lease #{after['number']}"
+    return None
+
+
 def _became(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[str]:
     said = []
     if before["state"] != after["state"]:

@@ -141,6 +141,24 @@ def submitted_with(streams: Streams, event: Event) -> list[Event]:
     return list(rows.select_related("actor").defer("canonical", "delta").order_by("stream_id"))
 
 
+def leases_with(streams: Streams, events: Iterable[Event]) -> dict[UUID, list[dict[str, Any]]]:
+    """What leases began or ended in the submits of these events, by submission. One query."""
+    begun_or_ended = Q(effects__contains=[{"kind": "lease.granted"}]) | Q(
+        effects__contains=[{"kind": "lease.ended"}]
+    )
+    rows = Event.objects.filter(
+        begun_or_ended,
+        submission__in={event.submission for event in events},
+        stream__in=streams.environments,
+    )
+    found: dict[UUID, list[dict[str, Any]]] = {}
+    for submission, effects in rows.values_list("submission", "effects"):
+        found.setdefault(submission, []).extend(
+            effect for effect in effects if effect["kind"] in ("lease.granted", "lease.ended")
+        )
+    return found
+
+
 def effects_on(event: Event, subject: str | None) -> list[dict[str, Any]]:
     """The event's effects, only those on the subject when one is given."""
     return [effect for effect in event.effects if subject is None or effect["subject"] == subject]

@@ -2,9 +2,11 @@
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from audit.models import Event
 from flags.changes import (
@@ -17,11 +19,13 @@ from flags.changes import (
     DeleteFlag,
     EditEnvironment,
     EditFlag,
+    GrantLease,
     RemoveMember,
     SwitchFlag,
     submit,
 )
-from flags.models import Environment, FlagConfiguration, SegmentDefinition
+from flags.changes.releases import clock
+from flags.models import Environment, FlagConfiguration, Lease, SegmentDefinition
 
 pytestmark = pytest.mark.django_db
 
@@ -193,7 +197,7 @@ def test_a_cursor_that_nobody_gave_is_no_page(browser, cursor):
 
 @pytest.mark.parametrize(
     ("address", "queries"),
-    [("/p/shop/activity", 18), ("/p/shop/flags/new-checkout/history", 18)],
+    [("/p/shop/activity", 19), ("/p/shop/flags/new-checkout/history", 19)],
 )
 def test_pages_take_the_same_queries_however_much_happened(
     browser, a_flag, editor, django_assert_num_queries, address, queries
@@ -206,6 +210,22 @@ def test_pages_take_the_same_queries_however_much_happened(
 
     with django_assert_num_queries(queries):
         page.get(address)
+
+
+def test_what_was_lent_says_so_and_that_it_is_back(browser, a_flag, editor):
+    a_flag()
+    lent = SwitchFlag(project="shop", environment="production", flag="new-checkout", on=True)
+    submit(GrantLease(project="shop", changes=[lent.as_json()], seconds=7_200), actor=editor)
+    clock.sweep(now=timezone.now() + timedelta(hours=2))
+    switch(editor)
+
+    history = text_of(browser().get("/p/shop/flags/new-checkout/history"))
+    activity = text_of(browser().get("/p/shop/activity"))
+
+    for page in (history, activity):
+        assert page.count("For 2 hours, as lease #1") == 1
+        assert page.count("Back, at the end of lease #1") == 1
+    assert Lease.objects.get().state == "ended"
 
 
 def test_an_event_has_a_page_with_its_json_and_hash(browser, a_flag, editor):
