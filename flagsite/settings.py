@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flagsite import environment as env
+from flagsite.logs import refused_in_one_line
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FLAGSITE_HOME = env.path("FLAGSITE_HOME", BASE_DIR / ".flagsite")
@@ -390,10 +391,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "filters": {
+        "refused": {"()": "django.utils.log.CallbackFilter", "callback": refused_in_one_line}
+    },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}
     },
-    # It names each passkey that is enrolled.
-    "loggers": {"fido2": {"level": "WARNING"}},
+    "loggers": {
+        # It names each passkey that is enrolled.
+        "fido2": {"level": "WARNING"},
+        "django.request": {"filters": ["refused"]},
+    },
     "root": {"handlers": ["console"], "level": env.text("FLAGSITE_LOG_LEVEL", "INFO")},
 }

@@ -328,3 +328,19 @@ def test_pages_hold_nothing_that_the_content_security_policy_forbids(site):
         assert ' style="' not in text
         assert " onclick=" not in text
         assert "<script>" not in text
+
+
+def test_who_may_not_is_refused_in_one_line_of_the_log(client, project, users, caplog):
+    client.force_login(users["viewer"])
+
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.status_code == 403
+    said = [record for record in caplog.records if record.name == "django.request"]
+    assert [(record.getMessage(), record.exc_info) for record in said] == [
+        ("Forbidden (Permission denied): /admin/login/", None)
+    ]
+
+
+def test_an_icon_is_where_browsers_look_for_one(client, db):
+    assert client.get("/favicon.ico").headers["Location"].endswith("/images/icon.svg")
