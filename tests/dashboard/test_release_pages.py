@@ -205,9 +205,9 @@ def test_a_save_is_for_a_time(signed_in, flag):
 @pytest.mark.parametrize(
     ("posted", "said"),
     [
-        ({"when": "later", "apply_at": ""}, "expected a date and a time"),
-        ({"when": "later", "apply_at": "2001-01-01T00:00"}, "expected an instant to come"),
-        ({"when": "lease", "lasts": "soon", "lasts_unit": "days"}, "expected a whole number"),
+        ({"when": "later", "apply_at": ""}, "Expected a date and a time"),
+        ({"when": "later", "apply_at": "2001-01-01T00:00"}, "Expected an instant to come"),
+        ({"when": "lease", "lasts": "soon", "lasts_unit": "days"}, "Expected a whole number"),
     ],
 )
 def test_a_time_that_is_none_is_said_in_the_dialog(signed_in, flag, posted, said):

@@ -139,7 +139,8 @@ def test_several_flags_are_chosen_and_asked_for_together(visit, guarded, editor)
 
 
 def test_what_a_request_holds_is_edited_in_the_editor(visit, guarded, editor):
-    submit(SwitchFlag(**PRODUCTION, flag="banner", on=True), actor=editor)
+    off = ConfigureFlag(**PRODUCTION, flag="banner", fallthrough={"variation": "off"})
+    submit(off, actor=editor)
     visitor = visit("editor")
     page = visitor.open("/p/shop/requests/1")
 
