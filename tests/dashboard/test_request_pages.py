@@ -1,85 +1,42 @@
 """Requests on the pages: what waits for whom, one request, and what is done to it."""
 
-import html
-import json
 import re
-from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flags.changes import (
     ApplyRequest,
     ConfigureFlag,
-    CreateSegment,
-    DefineSegment,
-    EditEnvironment,
-    EditFlag,
     EditRequest,
-    GrantLease,
     ReviewRequest,
-    SetMember,
-    SetPolicy,
-    SetTeam,
-    SettleRequest,
     StartRamp,
     SwitchFlag,
     submit,
 )
 from flags.dashboard.instants import read_instant
-from flags.models import Environment, Flag, Lease, Policy, Request, Team
+from flags.models import Environment, Lease, Policy, Request
 from tests.cast import OPERATOR
+from tests.dashboard.requesting import (
+    HALF,
+    HOUR,
+    LIST,
+    ONE,
+    PRODUCTION,
+    SWITCH,
+    asked,
+    behaviour_on,
+    browser,
+    is_on,
+    state,
+    typed_in,
+    words,
+)
 
+__all__ = ["asked", "browser"]
 pytestmark = pytest.mark.django_db
-
-LIST = "/p/shop/requests"
-ONE = "/p/shop/requests/1"
-POLICY = "/p/shop/settings/environments/production/policy"
-PRODUCTION = {"project": "shop", "environment": "production"}
-HOUR = timedelta(hours=1)
-SWITCH = SwitchFlag(**PRODUCTION, flag="new-checkout", on=True)
-
-
-@pytest.fixture
-def browser(client: Client, users, project):
-    def signed_in_as(name: str = "reviewer") -> Client:
-        client.force_login(users[name])
-        return client
-
-    return signed_in_as
-
-
-@pytest.fixture
-def asked(project, a_flag, editor):
-    """The editor's request to switch new-checkout on in production, which asks for one approval."""
-    a_flag("new-checkout")
-    a_flag("other")
-    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
-    submit(SWITCH, actor=editor, reason="Launch day")
-    return Request.objects.get()
-
-
-def words(response) -> str:
-    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
-
-
-def typed_in(page, field: str) -> str:
-    return re.search(rf'id="{field}"[^>]*>([^<]*)<', page.content.decode())[1]
-
-
-def behaviour_on(page) -> str:
-    return re.search(r'name="behaviour" value="(\w+)"', page.content.decode())[1]
-
-
-def is_on(flag="new-checkout") -> bool:
-    return Flag.objects.get(key=flag).configurations.get(environment__key="production").enabled
-
-
-def state(number=1) -> str:
-    return Request.objects.get(number=number).state
 
 
 def test_who_could_approve_is_told_that_a_request_waits(asked, browser):
@@ -382,340 +339,6 @@ def test_many_requests_take_no_more_queries(asked, browser, editor):
         reviewer.get(f"{LIST}?tab=all")
 
     assert len(many) == len(few) <= 28
-
-
-POLICY_FORM = {
-    "approvals": "2",
-    "minimum_role": "reviewer",
-    "whom": ["team:sre", ""],
-    "whom_approvals": ["1", "1"],
-    "exclude_contributors": "on",
-    "when": "some",
-    "fields": ["rules", "enabled"],
-    "points": "20",
-    "tags": "payments, core",
-    "on_segments": "on",
-    "time_zone": "Europe/Berlin",
-    "window_from": ["09:00", ""],
-    "window_to": ["16:00", ""],
-    "window_days_0": ["0", "4"],
-    "freeze_from": ["2100-12-20T00:00"],
-    "freeze_to": ["2101-01-02T00:00"],
-    "freeze_why": ["Christmas"],
-    "expires_after_days": "7",
-}
-
-
-def test_a_policy_is_typed_kept_and_shown_again(project, browser):
-    submit(SetTeam(project="shop", key="sre", members=["reviewer"]), actor=OPERATOR)
-    admin = browser("admin")
-
-    saved = admin.post(POLICY, POLICY_FORM, follow=True)
-
-    policy = Policy.objects.get()
-    assert "The policy of Production is saved" in words(saved)
-    assert (policy.approvals, policy.exclude_contributors) == (2, True)
-    assert policy.from_whom == [{"team": "sre", "approvals": 1}]
-    assert [row["kind"] for row in policy.conditions] == [
-        "fields", "rollout_grows", "tagged", "segment",
-    ]  # fmt: skip
-    assert policy.windows == [{"days": [0, 4], "from": "09:00", "to": "16:00"}]
-    assert policy.freezes[0]["from"] == "2100-12-20T00:00:00+01:00"
-    page = saved.content.decode()
-    assert 'value="2100-12-20T00:00"' in page
-    assert '<option value="team:sre" selected>' in page
-
-
-def test_a_policy_that_is_wrong_says_where_and_keeps_what_was_typed(project, browser):
-    page = browser("admin").post(POLICY, {**POLICY_FORM, "whom": ["", ""], "approvals": "11"})
-
-    assert page.status_code == 422
-    assert "expected 1 to 10, got 11" in words(page)
-    assert 'value="payments, core"' not in page.content.decode() or Policy.objects.count() == 0
-    zone = browser("admin").post(
-        POLICY,
-        {**POLICY_FORM, "time_zone": "Moon/Base", "approvals": "x", "window_days_0": ["", "4"]},
-    )
-    said = zone.content.decode()
-    assert "there is no time zone" in words(zone)
-    for name, value in {
-        "approvals": "x", "time_zone": "Moon/Base", "tags": "payments, core", "points": "20",
-        "freeze_from": "2100-12-20T00:00", "window_from": "09:00",
-    }.items():  # fmt: skip
-        assert re.search(rf'name="{name}" value="{value}"', said), name
-    assert 'name="when" value="some" checked' in said
-    assert re.findall(r'name="window_days_0" value="(\d)" checked', said) == ["4"]
-
-
-def test_another_policy_where_one_is_in_force_becomes_a_request(asked, browser):
-    page = browser("admin").get(POLICY)
-    assert "Saving another one becomes a request" in words(page)
-    assert "asked of 1 open request too" in words(page)
-
-    after = browser("admin").post(POLICY, {**POLICY_FORM, "whom": ["", ""]}, follow=True)
-
-    assert "Sent for approval as request #2" in words(after)
-    assert not Policy.objects.exists()
-    assert browser("reviewer").get("/p/shop/requests/2").status_code == 200
-
-
-def test_a_policy_is_reviewed_before_it_is_saved(asked, browser):
-    admin = browser("admin")
-    typed = {"approvals": "3", "minimum_role": "admin", "time_zone": "UTC", "expires_after_days": "30", "reason": "Audit"}  # fmt: skip
-
-    page = admin.post(POLICY, typed | {"step": "review"})
-
-    said = words(page)
-    assert "Asks for 3 approvals instead of 1" in said
-    assert "An approval counts from admin up instead of reviewer" in said
-    assert "This asks for approval first. production: its policy would change" in said
-    assert "#1 new-checkout" in said
-    assert "would need other approvals" in said
-    assert "Needs 3 more approvals by an admin or above: admin, owner" in said
-    assert "Now it needs 1 more approval by a reviewer or above" in said
-    assert (Policy.objects.exists(), Request.objects.count()) == (False, 1)
-    carried = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.content.decode()))
-    carried.pop("csrfmiddlewaretoken", None)
-    assert carried == typed
-    again = admin.post(POLICY, carried | {"step": "edit"})
-    assert 'name="approvals" value="3"' in again.content.decode()
-    assert "Sent for approval as request #2" in words(
-        admin.post(POLICY, carried | {"step": "save"}, follow=True)
-    )
-
-
-def test_a_freeze_that_is_left_alone_stays_as_it_was_written(project, browser):
-    freeze = {"from": "2100-12-20T00:00:30Z", "to": "2101-01-02T00:00:00Z", "why": "Christmas"}
-    submit(SetPolicy(**PRODUCTION, freezes=[freeze], time_zone="Europe/Berlin"), actor=OPERATOR)
-    typed = {"approvals": "2", "minimum_role": "reviewer", "time_zone": "Europe/Berlin", "expires_after_days": "30", "freeze_from": ["2100-12-20T01:00"], "freeze_to": ["2101-01-02T01:00"], "freeze_why": ["Christmas"]}  # fmt: skip
-
-    review = words(browser("admin").post(POLICY, typed | {"step": "review"}))
-    browser("admin").post(POLICY, typed)
-
-    assert "Asks for 2 approvals instead of 1" in review
-    assert "rozen from" not in review
-    assert Policy.objects.get().freezes == [freeze]
-    folder = browser("admin").post(POLICY, typed | {"time_zone": "Europe"})
-    assert (folder.status_code, "there is no time zone" in words(folder)) == (422, True)
-
-
-def test_a_review_says_what_no_longer_needs_approval_and_what_is_wrong(asked, browser):
-    typed = {**POLICY_FORM, "whom": ["", ""], "step": "review", "fields": ["rules"], "points": "", "tags": ""}  # fmt: skip
-
-    page = browser("admin").post(POLICY, typed)
-
-    assert "no longer needs approval" in words(page)
-    assert "Asks for approval only when rules would change; or when a segment would change" in words(page)  # fmt: skip
-    assert "Changes may be applied Mon, Fri 09:00–16:00; before at every hour" in words(page)
-    assert browser("admin").post(POLICY, {**typed, "approvals": "11"}).status_code == 422
-    assert browser("editor").post(POLICY, typed).status_code == 403
-
-
-def test_what_is_asked_for_in_one_environment_is_not_called_approved(
-    asked, browser, editor, reviewer
-):
-    staging = {"project": "shop", "environment": "staging"}
-    both = [SWITCH, SwitchFlag(**staging, flag="new-checkout", on=True)]
-    edit = EditRequest(project="shop", request=1, changes=[row.as_json() for row in both])
-    submit(edit, actor=editor)
-    submit(EditEnvironment(**staging, requires_approval=True), actor=OPERATOR)
-    submit(SettleRequest(project="shop", request=1), actor=OPERATOR)
-    only_there = {"staging": "reviewer"}
-    role = SetMember(project="shop", username="reviewer", role="viewer", environments=only_there)
-    submit(role, actor=OPERATOR)
-    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
-    typed = {**POLICY_FORM, "whom": ["", ""], "step": "review", "fields": ["rules"], "points": "", "tags": ""}  # fmt: skip
-
-    said = words(browser("admin").post(POLICY, typed))
-
-    assert "no longer needs all of its approval" in said
-    assert "so a person has to apply it" in said
-    assert "would be approved" not in said
-
-
-def test_only_admins_save_a_policy(project, browser):
-    assert "this needs admin" in words(browser("editor").get(POLICY))
-    assert browser("editor").post(POLICY, {**POLICY_FORM, "whom": ["", ""]}).status_code == 403
-
-
-def test_teams_are_made_changed_and_dissolved(project, browser):
-    teams = "/p/shop/settings/teams"
-    admin = browser("admin")
-    admin.post(teams, {"key": "sre", "name": "SRE", "members": ["reviewer", "editor"]})
-    admin.post(teams, {"key": "sre", "name": "SRE", "members": ["reviewer"]})
-
-    assert [person.username for person in Team.objects.get().members.all()] == ["reviewer"]
-    assert "reviewer" in words(browser("viewer").get(teams))
-    assert admin.post(teams, {"key": "no key", "name": ""}).status_code in (403, 422)
-    browser("admin").post(f"{teams}/remove", {"key": "sre"})
-    assert not Team.objects.exists()
-
-
-HALF = {"split": {"salt": "s", "shares": [["on", 50_000], ["off", 50_000]]}}
-EDITOR = f"{ONE}/flags/new-checkout/production"
-
-
-def written(**members) -> dict[str, str]:
-    """What the editor sends, with the request at its first revision."""
-    return {"configuration": json.dumps(members), "expected_version": "1"}
-
-
-@pytest.fixture
-def asked_for_half(asked, editor):
-    """The request holds another flag as well, to which it gives half."""
-    more = ConfigureFlag(**PRODUCTION, flag="other", fallthrough=HALF)
-    rows = [SWITCH.as_json(), more.as_json()]
-    submit(EditRequest(project="shop", request=1, changes=rows), actor=editor)
-    Request.objects.update(revision=1)
-
-
-def test_the_editor_shows_what_the_request_makes_of_a_flag(asked_for_half, browser):
-    address = f"{ONE}/flags/other/production"
-    page = browser("editor").get(ONE).content.decode()
-    assert f'href="{address}"' in page
-    # Of a switch alone an editor would show nothing that is changed.
-    assert f'href="{EDITOR}"' not in page
-
-    editor = browser("editor").get(address)
-
-    assert f"You are editing request #1 , {Request.objects.get().title}" in words(editor)
-    assert "Nothing changes until it is approved and applied" in words(editor)
-    assert editor.content.decode().count('inputmode="decimal" value="50"') == 2
-    assert browser("viewer").get(address).status_code == 403
-    assert browser("editor").get(f"{ONE}/flags/other/staging").status_code == 404
-
-
-def test_an_edit_goes_into_the_request_and_asks_again(asked_for_half, browser, reviewer):
-    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
-    assert state() == "approved"
-    sent = written(fallthrough={"variation": "off"})
-
-    said = words(browser("editor").post(f"{ONE}/flags/other/production/preview", sent))
-    assert "Save into request #1?" in said
-    assert "Everyone else gets off instead of on" in said
-    assert not re.search("Turned on|Add to my draft", said)
-    answer = browser("editor").post(
-        f"{ONE}/flags/other/production", sent | {"reason": "Safer"}, headers={"HX-Request": "true"}
-    )
-
-    assert answer["HX-Redirect"] == ONE
-    assert state() == "in_review"
-    rows = Request.objects.get().changes
-    assert [(row["kind"], row["flag"]) for row in rows] == [
-        ("flag.switched", "new-checkout"), ("flag.configured", "other"),
-    ]  # fmt: skip
-    assert rows[1]["fallthrough"] == {"variation": "off"}
-    assert "Your edit is in request #1" in words(browser("editor").get(ONE))
-    late = browser("editor").post(f"{ONE}/flags/other/production", sent)
-    assert late.status_code == 409
-    assert "is at revision 2, expected 1" in words(late)
-    assert not is_on()
-
-
-def test_an_edit_beside_a_switch_is_a_change_of_its_own(asked, browser):
-    browser("editor").post(EDITOR, written(fallthrough={"variation": "off"}))
-
-    kinds = [row["kind"] for row in Request.objects.get().changes]
-    assert kinds == ["flag.switched", "flag.configured"]
-
-
-def test_an_edit_may_serve_what_the_request_itself_adds(asked, browser, editor):
-    both = [{"key": "on", "value": True}, {"key": "off", "value": False}]
-    third = [*both, {"key": "maybe", "value": False}]
-    rows = [
-        ConfigureFlag(**PRODUCTION, flag="other", enabled=False, fallthrough=HALF),
-        EditFlag(project="shop", flag="other", variations=third),
-        SwitchFlag(**PRODUCTION, flag="other", on=True),
-    ]
-    submit(
-        EditRequest(project="shop", request=1, changes=[row.as_json() for row in rows]),
-        actor=editor,
-    )
-    Request.objects.update(revision=1)
-
-    answer = browser("editor").post(
-        f"{ONE}/flags/other/production", written(fallthrough={"variation": "maybe"})
-    )
-
-    assert answer.status_code == 302
-    held = Request.objects.get().changes
-    assert [row["kind"] for row in held] == ["flag.edited", "flag.switched", "flag.configured"]
-    assert "enabled" not in held[-1]
-    assert held[-1]["fallthrough"] == {"variation": "maybe"}
-
-
-def test_an_edit_that_leaves_nothing_to_do_is_said(asked_for_half, browser):
-    sent = written(fallthrough={"variation": "on"})
-
-    said = words(browser("editor").post(f"{ONE}/flags/other/production/preview", sent))
-
-    assert "The request would leave this as it is. Leave it out of the request instead" in said
-
-
-def test_a_segment_of_a_request_is_edited_in_its_editor(project, browser, editor):
-    submit(CreateSegment(project="shop", key="beta"), actor=OPERATOR)
-    submit(EditEnvironment(**PRODUCTION, requires_approval=True), actor=OPERATOR)
-    when = {"attribute": "plan", "op": "exists"}
-    submit(DefineSegment(**PRODUCTION, segment="beta", when=when), actor=editor)
-    address, other = f"{ONE}/segments/beta/production", when | {"attribute": "country"}
-
-    assert 'value="plan"' in browser("editor").get(address).content.decode()
-    assert "country" in words(browser("editor").post(f"{address}/preview", written(when=other)))
-    answer = browser("editor").post(address, written(when=other))
-
-    assert answer["Location"] == ONE
-    assert [row["when"] for row in Request.objects.get().changes] == [other]
-
-
-def test_one_part_is_left_out_in_review_and_the_last_is_not(asked_for_half, browser):
-    editor = browser("editor")
-    drop = {"subject": "flag:other", "choice": "drop"}
-    assert words(editor.get(ONE)).count("Leave out") == 2
-
-    page = words(editor.post(f"{ONE}/rebase", drop, follow=True))
-
-    assert "other is left out" in page
-    assert "Leave out" not in page.split("other is left out")[0]
-    assert [row["flag"] for row in Request.objects.get().changes] == ["new-checkout"]
-
-
-def test_what_is_lent_or_grows_is_left_out_and_not_edited(asked, browser, editor):
-    lease = GrantLease(
-        project="shop", seconds=3_600,
-        changes=[SwitchFlag(**PRODUCTION, flag="other", on=True).as_json()],
-    )  # fmt: skip
-    submit(EditRequest(project="shop", request=1, add=[lease.as_json()]), actor=editor)
-
-    page = browser("editor").get(ONE)
-    assert "It is made for a time: to have it otherwise, leave it out" in words(page)
-    assert f"{ONE}/flags/other/production" not in page.content.decode()
-    browser("editor").post(f"{ONE}/rebase", {"subject": "flag:other", "choice": "drop"})
-
-    assert [row["kind"] for row in Request.objects.get().changes] == ["flag.switched"]
-
-
-def test_title_and_reason_are_edited_and_verdicts_stay(asked, browser, reviewer):
-    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
-
-    page = words(
-        browser("editor").post(
-            f"{ONE}/words", {"title": "Summer sale", "reason": "It begins in June"}, follow=True
-        )
-    )
-
-    assert "#1 Summer sale" in page
-    assert "Reason: It begins in June" in page
-    assert state() == "approved"
-    assert browser("editor").post(f"{ONE}/words", {"title": " "}).status_code == 422
-
-
-def test_an_applied_request_says_who_applied_it(asked, browser, reviewer, editor):
-    submit(ReviewRequest(project="shop", request=1, verdict="approved"), actor=reviewer)
-    browser("admin").post(f"{ONE}/apply")
-    assert "applied by admin" in words(browser("editor").get(ONE))
-
-    Request.objects.update(applied_by=None, apply_at=timezone.now())
-    assert "applied by the clock, as scheduled" in words(browser("editor").get(ONE))
 
 
 def test_a_verdict_that_was_given_again_is_not_called_taken_back(asked, browser, editor, reviewer):
