@@ -145,7 +145,7 @@ def variations(request: HttpRequest, shell: Shell, flag: str) -> HttpResponse:
             "variations": variation_rows(request),
             "schema": request.POST.get("json_schema", ""),
             "revision": request.POST.get("revision", ""),
-            "reason": request.POST.get("reason", ""),
+            "typed": request.POST,
         }
         return render(request, "dashboard/flag_variations.html", context, status=status_of(error))
     return _edited(request, shell, flag, "flag-variations", outcome)
