@@ -128,3 +128,10 @@ if (project) {
   show("connecting", "Connecting");
   connect();
 }
+
+// A refresh that had to wait is of the list as it is by then, not as it was when the hint came.
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.verb === "get" && detail.elt.matches("[data-live-list]")) {
+    detail.path = detail.elt.getAttribute("hx-get");
+  }
+});
